@@ -1,0 +1,70 @@
+// Package image describes an image: its configuration, its layers, its
+// digests. The rooms below open one source each (archive, layout, registry,
+// daemon …) and return an *Image. Nothing is read from a layer before Open.
+package image
+
+import (
+	"context"
+	"io"
+
+	"sekisho"
+)
+
+// Kinds of targets.
+const (
+	KindImage     = "image"
+	KindContainer = "container"
+	KindDirectory = "directory"
+)
+
+// Image is a set of layers with a configuration. It does not change once it
+// is open, but for one whose layers can only be streamed (see Stream).
+type Image struct {
+	Kind        string // KindImage, KindContainer, KindDirectory
+	Reference   string // as the user named it, credentials removed
+	Digest      sekisho.Digest
+	ID          sekisho.Digest
+	Platform    sekisho.Platform
+	Platforms   []sekisho.Platform // what the index offered, empty without an index
+	Config      Config
+	Annotations map[string]string
+	Layers      []Layer
+
+	// Stream, when set, is the only way to the layers: the source is a pipe.
+	// It hands each layer to visit in the order of the source; the layer can
+	// be read until visit returns. Digest, ID, Config and Layers may be
+	// incomplete until Stream has returned.
+	Stream func(ctx context.Context, visit func(Layer) error) error
+
+	// Done releases the source; it may be nil.
+	Done func() error
+}
+
+// Close releases the source of the image.
+func (i *Image) Close() error {
+	if i.Done == nil {
+		return nil
+	}
+	return i.Done()
+}
+
+// Layer is one layer, lowest first in Image.Layers.
+type Layer struct {
+	DiffID    sekisho.Digest // of the uncompressed archive; empty where the source does not tell
+	Digest    sekisho.Digest // of the stored blob; empty where the source does not tell
+	MediaType string         // may be empty: the bytes tell
+	Size      int64          // stored bytes, -1 when unknown
+	CreatedBy string         // the instruction, from the image's history
+	Writable  bool           // a container's own layer
+
+	// Open returns the stored bytes, compressed or not. It may be called again
+	// unless the layer comes from Image.Stream.
+	Open func(context.Context) (io.ReadCloser, error)
+
+	// Dir, instead of Open, is a directory on this machine that holds the
+	// layer's files. Overlay says that it is an overlay file system's upper or
+	// lower directory: whiteouts are character devices 0/0 and opaque
+	// directories carry the xattr trusted.overlay.opaque.
+	Dir     string
+	Overlay bool
+}
