@@ -128,9 +128,14 @@ func (c *Cache) Get(id sekisho.Digest, version string) ([]byte, bool) {
 	if !bytes.Equal(sum[:], body[:sha256.Size]) {
 		return nil, false
 	}
+	c.touch(name)
+	return body[sha256.Size:], true
+}
+
+// touch notes the use of an entry.
+func (c *Cache) touch(name string) {
 	now := c.clock()
 	_ = os.Chtimes(name, now, now) // only the order of eviction suffers
-	return body[sha256.Size:], true
 }
 
 // Put stores the entry of a layer and then keeps the bound.
@@ -149,6 +154,7 @@ func (c *Cache) Put(id sekisho.Digest, version string, body []byte) error {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return fmt.Errorf("store layer: %w", err)
 	}
+	c.touch(tmp.Name())
 	if err := os.Rename(tmp.Name(), name); err != nil {
 		return fmt.Errorf("store layer: %w", err)
 	}

@@ -1,0 +1,40 @@
+# make          builds ./sekisho, static, without cgo
+# make demo     makes a real Debian image with applications in it and scans it
+# make test     runs all tests, those with real engines too (as root)
+# make bench    measures sekisho beside its peers
+# make fuzz     fuzzes every parser for FUZZTIME each
+# make cross    builds for all platforms into dist/
+
+GO       ?= go
+GOFLAGS  ?= -trimpath
+LDFLAGS  ?= -s -w
+FUZZTIME ?= 10s
+export CGO_ENABLED = 0
+
+.PHONY: build demo test bench fuzz cross clean
+
+build:
+	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
+
+demo: build
+	bench/demo.sh
+
+test:
+	$(GO) vet ./...
+	$(GO) test -timeout 20m ./...
+
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./bench
+
+fuzz:
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	  echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+
+cross:
+	@mkdir -p dist
+	@for t in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+	  GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o dist/sekisho-$${t%/*}-$${t#*/} ./cmd/sekisho || exit 1; echo dist/sekisho-$${t%/*}-$${t#*/}; done
+
+clean:
+	rm -rf sekisho dist

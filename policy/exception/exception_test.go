@@ -1,0 +1,82 @@
+package exception_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sekisho"
+	"sekisho/policy/exception"
+)
+
+const good = `
+exceptions:
+  - id: SKS-IMG-003
+    path: usr/bin/**
+    reason: the base image needs su
+    owner: platform team
+    until: 2026-12-31
+`
+
+func day(s string) time.Time {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func TestApply(t *testing.T) {
+	f, err := exception.Parse(strings.NewReader(good), ".sekisho.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	finding := func(id, path string) sekisho.Finding {
+		return sekisho.Finding{ID: id, Location: sekisho.Location{Path: path}}
+	}
+	for _, c := range []struct {
+		name                string
+		finding             sekisho.Finding
+		today               time.Time
+		suppressed, expired bool
+	}{
+		{"covered", finding("SKS-IMG-003", "usr/bin/su"), day("2026-11-24"), true, false},
+		{"on the last day", finding("SKS-IMG-003", "usr/bin/su"), day("2026-12-31").Add(23 * time.Hour), true, false},
+		{"a day late", finding("SKS-IMG-003", "usr/bin/su"), day("2027-01-01"), false, true},
+		{"another path", finding("SKS-IMG-003", "usr/sbin/x"), day("2026-11-24"), false, false},
+		{"another id", finding("SKS-IMG-004", "usr/bin/su"), day("2026-11-24"), false, false},
+	} {
+		list := []sekisho.Finding{c.finding}
+		f.Apply(list, c.today)
+		if (list[0].Suppressed != nil) != c.suppressed || (list[0].Expired != nil) != c.expired {
+			t.Errorf("%s: suppressed %v, expired %v; want %v, %v", c.name, list[0].Suppressed, list[0].Expired, c.suppressed, c.expired)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"unknown field": {"exceptions:\n  - id: X\n    raeson: y\n", "[3:5]"},
+		"no reason":     {"exceptions:\n  - id: X\n    owner: a\n    until: 2026-01-01\n", "reason is missing"},
+		"no owner":      {"exceptions:\n  - id: X\n    reason: a\n    until: 2026-01-01\n", "owner is missing"},
+		"no end":        {"exceptions:\n  - id: X\n    reason: a\n    owner: b\n", "until is missing"},
+		"covers all":    {"exceptions:\n  - reason: a\n    owner: b\n    until: 2026-01-01\n", "at least one of"},
+		"bad day":       {"exceptions:\n  - id: X\n    reason: a\n    owner: b\n    until: soon\n", "want YYYY-MM-DD"},
+		"bad pattern":   {"exceptions:\n  - path: '['\n    reason: a\n    owner: b\n    until: 2026-01-01\n", "path"},
+	} {
+		_, err := exception.Parse(strings.NewReader(c.in), "f.yaml")
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "f.yaml") {
+			t.Errorf("%s: error %v, want the file and %q", name, err, c.want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(good))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := exception.Parse(strings.NewReader(string(data)), "f")
+		if err == nil {
+			file.Apply([]sekisho.Finding{{ID: "x"}}, day("2026-01-01"))
+		}
+	})
+}
