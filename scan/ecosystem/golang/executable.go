@@ -26,7 +26,7 @@ type executable struct {
 
 	data   []object.Part // where the build information may be
 	window window
-	old    legacy
+	legacy legacy // what is needed for Go 1.13 to 1.17
 }
 
 type state uint8
@@ -68,8 +68,8 @@ func (x *executable) Close() error {
 		x.feed(x.front)
 	}
 	info, ok := x.window.info, x.window.found
-	if !ok {
-		info, ok = x.old.resolve()
+	if x.window.old {
+		info, ok = x.legacy.resolve()
 	}
 	if ok {
 		info.report(x.out)
@@ -85,8 +85,7 @@ func (x *executable) begin(front []byte) {
 		x.state = done
 		return
 	}
-	x.window.old = &x.old
-	x.old.begin(outline, x.data, front)
+	x.legacy.begin(outline, x.data, front)
 }
 
 // dataParts lists where the linker may have put the build information.
@@ -116,16 +115,19 @@ func (x *executable) feed(p []byte) {
 	}
 	start := x.at
 	x.at += uint64(len(p))
-	x.old.feed(p, start)
+	x.legacy.feed(p, start)
 	for _, part := range x.data {
 		from, to := max(part.Off, start), min(part.End(), x.at)
-		for from < to && !x.window.found {
+		for from < to && !x.window.found && !x.window.old {
 			next := min(to, from+step)
-			x.window.add(part, from, p[from-start:next-start])
+			x.window.add(part, from, p[from-start:next-start], &x.legacy)
 			from = next
 		}
 	}
-	if x.window.found && !x.window.pointers {
+	if x.window.old {
+		x.legacy.fill(p, start)
+	}
+	if x.window.found {
 		x.state = done
 	}
 }
@@ -133,20 +135,19 @@ func (x *executable) feed(p []byte) {
 // window holds the part of a segment in which the mark may be, and from the
 // mark on what belongs to it.
 type window struct {
-	buf      []byte
-	addr     uint64 // of buf[0], a multiple of align
-	next     uint64 // offset in the file of the next byte, to see gaps
-	found    bool
-	pointers bool // an old mark was found: strings are elsewhere
-	info     info
-	old      *legacy
+	buf   []byte
+	addr  uint64 // of buf[0], a multiple of align
+	next  uint64 // offset in the file of the next byte, to see gaps
+	found bool
+	old   bool // a mark of Go 1.13 to 1.17 was found: the strings are elsewhere
+	info  info
 }
 
 const align, headerSize = 16, 32
 
 const mark = "\xff Go buildinf:"
 
-func (w *window) add(part object.Part, off uint64, p []byte) {
+func (w *window) add(part object.Part, off uint64, p []byte, l *legacy) {
 	addr := part.Addr + (off - part.Off)
 	if off != w.next || len(w.buf) == 0 {
 		skip := min(uint64(len(p)), (align-addr%align)%align)
@@ -156,13 +157,13 @@ func (w *window) add(part object.Part, off uint64, p []byte) {
 		w.buf = append(w.buf, p...)
 	}
 	w.next = off + uint64(len(p))
-	w.search(part)
+	w.search(part, l)
 }
 
 // search looks through the buffer and drops what it is done with.
-func (w *window) search(part object.Part) {
+func (w *window) search(part object.Part, l *legacy) {
 	from := 0
-	for !w.found {
+	for !w.found && !w.old {
 		i := bytes.Index(w.buf[from:], []byte(mark))
 		if i < 0 {
 			from = max(from, len(w.buf)-len(mark)+1) &^ (align - 1)
@@ -176,7 +177,7 @@ func (w *window) search(part object.Part) {
 			}
 			continue
 		}
-		used, more := w.decode(w.buf[from:], part)
+		used, more := w.decode(w.buf[from:], l)
 		if more && len(w.buf)-from < maxBlob && w.next < part.End() {
 			break
 		}
@@ -188,15 +189,13 @@ func (w *window) search(part object.Part) {
 }
 
 // decode reads the blob at the start of b. more says that b is too short.
-func (w *window) decode(b []byte, part object.Part) (used int, more bool) {
+func (w *window) decode(b []byte, l *legacy) (used int, more bool) {
 	if len(b) < headerSize {
 		return 0, true
 	}
 	const inline = 2
 	if b[15]&inline == 0 {
-		if w.old.pointers(b[:headerSize]) {
-			w.pointers, w.found = true, false
-		}
+		w.old = l.mark(b[:headerSize])
 		return headerSize, false
 	}
 	version, rest, more := prefixed(b[headerSize:])

@@ -3,6 +3,7 @@ package golang
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"sekisho/scan/ecosystem/internal/object"
 )
@@ -17,8 +18,9 @@ const (
 )
 
 const (
-	maxVersion  = 256 // bytes
-	maxTexts    = 4   // framed texts that are kept
+	maxText     = 4 << 20 // bytes
+	maxVersion  = 256     // bytes
+	maxTexts    = 4       // framed texts that are kept
 	maxVersions = 32
 	overlap     = 32 // bytes of one write that are seen again with the next
 )
@@ -28,7 +30,6 @@ const (
 // strings come by first, so those that look right are kept with their
 // addresses until the pointers tell which are meant.
 type legacy struct {
-	order    binary.ByteOrder
 	readonly []object.Part // where strings may be
 	segments []object.Part
 	goish    bool // the version is worth looking for
@@ -39,7 +40,7 @@ type legacy struct {
 	open     bool // the last text is not complete
 	versions []text
 
-	found   bool
+	order   binary.ByteOrder
 	ptrSize int
 	headers [2]header // of version and module information
 }
@@ -56,7 +57,7 @@ type header struct {
 }
 
 func (l *legacy) begin(o object.Outline, data []object.Part, front []byte) {
-	l.order, l.segments = o.Order, o.Segments
+	l.segments = o.Segments
 	end := data[len(data)-1].Off
 	for _, executable := range []bool{false, true} {
 		for _, p := range o.Segments {
@@ -86,12 +87,8 @@ func goish(o object.Outline, front []byte) bool {
 	return false
 }
 
-// feed looks at the bytes at off, and again at the last ones before them.
+// feed looks at the bytes at off.
 func (l *legacy) feed(p []byte, off uint64) {
-	l.fill(p, off)
-	if l.found {
-		return
-	}
 	for _, part := range l.readonly {
 		from, to := max(part.Off, off), min(part.End(), off+uint64(len(p)))
 		if from < to {
@@ -100,67 +97,147 @@ func (l *legacy) feed(p []byte, off uint64) {
 	}
 }
 
+// look keeps the texts that begin in p or at the end of what came before it.
 func (l *legacy) look(p []byte, off uint64) {
 	if l.open {
 		l.extend(p)
 	}
 	if n := len(l.joint); n > 0 && l.jointOff+uint64(n) == off {
-		both := append(l.joint[:n:n], p[:min(len(p), overlap)]...)
-		l.scan(both, l.jointOff, n)
+		l.joint = append(l.joint, p[:min(len(p), overlap)]...)
+		l.framed(l.joint, l.jointOff, n, p)
+		l.versioned(l.joint, l.jointOff, n)
 	}
-	l.scan(p, off, len(p))
+	l.framed(p, off, len(p), nil)
+	l.versioned(p, off, len(p))
 	tail := p[max(0, len(p)-overlap):]
 	l.joint, l.jointOff = append(l.joint[:0], tail...), off+uint64(len(p)-len(tail))
 }
 
-// scan keeps what begins in the first n bytes of p.
-func (l *legacy) scan(p []byte, off uint64, n int) {
-	for i := 0; len(l.texts) < maxTexts; {
-		j := bytes.Index(p[i:], []byte(frameStart[2:]))
-		if j < 0 || i+j < 2 || i+j-2 >= n {
-			break
+// framed opens texts that begin in the first n bytes of p; what follows those
+// n bytes is in next, or nothing when there is no next.
+func (l *legacy) framed(p []byte, off uint64, n int, next []byte) {
+	for i := 0; len(l.texts) < maxTexts; i += frameSize {
+		j := bytes.Index(p[min(i, len(p)):], []byte(frameStart[2:]))
+		if j < 0 || i+j-2 >= n {
+			return
 		}
-		i += j - 2
-		if p[i] == frameStart[0] && p[i+1] == frameStart[1] && !l.known(l.texts, off+uint64(i)) {
-			l.texts = append(l.texts, text{off: off + uint64(i)})
-			l.open = true
-			l.extend(p[i:])
+		i += j
+		if i < 2 || p[i-2] != frameStart[0] || p[i-1] != frameStart[1] || known(l.texts, off+uint64(i-2)) {
+			continue
 		}
-		i += frameSize
+		l.texts, l.open = append(l.texts, text{off: off + uint64(i-2)}), true
+		l.extend(p[i-2 : n])
+		l.extend(next)
 	}
+}
+
+func (l *legacy) versioned(p []byte, off uint64, n int) {
 	for i := 0; l.goish && len(l.versions) < maxVersions; i++ {
 		j := bytes.Index(p[i:], []byte("go1.1"))
 		if j < 0 || i+j >= n {
-			break
+			return
 		}
 		i += j
-		if end := bytes.IndexByte(p[i:min(len(p), i+overlap)], 0); end > 0 && !l.known(l.versions, off+uint64(i)) {
+		if end := bytes.IndexByte(p[i:min(len(p), i+overlap)], 0); end > 0 && !known(l.versions, off+uint64(i)) {
 			l.versions = append(l.versions, text{off + uint64(i), bytes.Clone(p[i : i+end])})
 		}
 	}
 }
 
-func (l *legacy) known(list []text, off uint64) bool {
-	for _, t := range list {
-		if t.off == off {
-			return true
-		}
-	}
-	return false
+func known(list []text, off uint64) bool {
+	return slices.ContainsFunc(list, func(t text) bool { return t.off == off })
 }
 
-// extend adds bytes to the last text until its end mark or its bound.
+// extend adds bytes to the open text until its end mark or its bound.
 func (l *legacy) extend(p []byte) {
+	if !l.open {
+		return
+	}
 	t := &l.texts[len(l.texts)-1]
 	seen := max(0, len(t.data)-frameSize+1)
-	p = p[:min(len(p), maxBlob-len(t.data))]
-	if len(t.data) == 0 {
-		p = p[:min(len(p), step)]
+	if i := bytes.Index(p, []byte(frameEnd)); i >= 0 {
+		p = p[:i+frameSize]
+	}
+	if len(t.data)+len(p) > maxText {
+		t.data, l.open = nil, false
+		return
 	}
 	t.data = append(t.data, p...)
 	if i := bytes.Index(t.data[seen:], []byte(frameEnd)); i >= 0 {
 		t.data, l.open = t.data[:seen+i+frameSize], false
-	} else if len(t.data) >= maxBlob {
-		t.data, l.open = nil, false
 	}
+}
+
+// mark takes the pointers of an old mark. It refuses those that point nowhere.
+func (l *legacy) mark(b []byte) bool {
+	size := int(b[14])
+	if size != 4 && size != 8 {
+		return false
+	}
+	l.order, l.ptrSize = binary.LittleEndian, size
+	if b[15]&1 != 0 {
+		l.order = binary.BigEndian
+	}
+	for i := range l.headers {
+		l.headers[i] = header{addr: l.pointer(b[16+i*size:])}
+	}
+	_, ok := l.offset(l.headers[0].addr)
+	return ok
+}
+
+func (l *legacy) pointer(b []byte) uint64 {
+	if l.ptrSize == 4 {
+		return uint64(l.order.Uint32(b))
+	}
+	return l.order.Uint64(b)
+}
+
+// offset tells where in the file an address is.
+func (l *legacy) offset(addr uint64) (uint64, bool) {
+	for _, p := range l.segments {
+		if p.Addr <= addr && addr-p.Addr < p.Size {
+			return p.Off + (addr - p.Addr), true
+		}
+	}
+	return 0, false
+}
+
+// fill takes the string headers from the bytes at off.
+func (l *legacy) fill(p []byte, off uint64) {
+	for i := range l.headers {
+		h := &l.headers[i]
+		at, ok := l.offset(h.addr)
+		at += uint64(len(h.raw))
+		if !ok || at < off || at-off >= uint64(len(p)) || len(h.raw) == 2*l.ptrSize {
+			continue
+		}
+		rest := p[at-off:]
+		h.raw = append(h.raw, rest[:min(len(rest), 2*l.ptrSize-len(h.raw))]...)
+	}
+}
+
+// resolve follows the pointers to the strings that were kept.
+func (l *legacy) resolve() (info, bool) {
+	version := l.pick(l.headers[0], l.versions)
+	modules := l.pick(l.headers[1], l.texts)
+	return info{string(version), unframe(modules)}, len(version)+len(modules) > 0
+}
+
+// pick returns the text that the header points to; where the header came by
+// before it was known to be one, the only text there is.
+func (l *legacy) pick(h header, list []text) []byte {
+	if len(h.raw) < 2*l.ptrSize {
+		if len(list) == 1 {
+			return list[0].data
+		}
+		return nil
+	}
+	off, ok := l.offset(l.pointer(h.raw))
+	n := l.pointer(h.raw[l.ptrSize:])
+	for _, t := range list {
+		if ok && t.off == off && n <= uint64(len(t.data)) {
+			return t.data[:n]
+		}
+	}
+	return nil
 }
