@@ -121,10 +121,12 @@ func (x *executable) feed(p []byte) {
 		for from < to && !x.window.found && !x.window.old {
 			next := min(to, from+step)
 			x.window.add(part, from, p[from-start:next-start], &x.legacy)
+			x.legacy.keep(p[from-start:next-start], from)
 			from = next
 		}
 	}
 	if x.window.old {
+		x.legacy.fill(x.legacy.past, x.legacy.pastOff)
 		x.legacy.fill(p, start)
 	}
 	if x.window.found {
@@ -181,7 +183,9 @@ func (w *window) search(part object.Part, l *legacy) {
 		if more && len(w.buf)-from < maxBlob && w.next < part.End() {
 			break
 		}
-		from = min(from+max(used, align), len(w.buf)&^(align-1))
+		if from += max(used, align); from >= len(w.buf) {
+			break
+		}
 	}
 	from = min(from, len(w.buf)&^(align-1))
 	w.buf = w.buf[:copy(w.buf, w.buf[from:])]

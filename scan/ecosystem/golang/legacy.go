@@ -18,11 +18,13 @@ const (
 )
 
 const (
-	maxText     = 4 << 20 // bytes
-	maxVersion  = 256     // bytes
-	maxTexts    = 4       // framed texts that are kept
-	maxVersions = 32
-	overlap     = 32 // bytes of one write that are seen again with the next
+	maxText      = 4 << 20 // bytes
+	maxPast      = 4 << 20
+	maxVersion   = 256 // bytes
+	maxTexts     = 4   // framed texts that are kept
+	maxVersions  = 256
+	shortVersion = 24 // bytes; "go1.17.13 X:fieldtrack"
+	overlap      = 32 // bytes of one write that are seen again with the next
 )
 
 // legacy reads what Go 1.13 to 1.17 left: a mark with pointers to string
@@ -41,6 +43,8 @@ type legacy struct {
 	versions []text
 
 	order   binary.ByteOrder
+	past    []byte // of the data segment before the mark: headers may be there
+	pastOff uint64
 	ptrSize int
 	headers [2]header // of version and module information
 }
@@ -61,7 +65,7 @@ func (l *legacy) begin(o object.Outline, data []object.Part, front []byte) {
 	end := data[len(data)-1].Off
 	for _, executable := range []bool{false, true} {
 		for _, p := range o.Segments {
-			if !p.Write && p.Exec == executable && p.Off < end && p.Size > object.FrontSize/2 {
+			if !p.Write && p.Exec == executable && p.Off < end {
 				l.readonly = append(l.readonly, p)
 			}
 		}
@@ -106,11 +110,23 @@ func (l *legacy) look(p []byte, off uint64) {
 		l.joint = append(l.joint, p[:min(len(p), overlap)]...)
 		l.framed(l.joint, l.jointOff, n, p)
 		l.versioned(l.joint, l.jointOff, n)
+	} else {
+		l.joint = l.joint[:0]
 	}
 	l.framed(p, off, len(p), nil)
 	l.versioned(p, off, len(p))
-	tail := p[max(0, len(p)-overlap):]
-	l.joint, l.jointOff = append(l.joint[:0], tail...), off+uint64(len(p)-len(tail))
+	l.remember(p, off)
+}
+
+// remember keeps the end of what came by; where p is short, the joint holds
+// it all.
+func (l *legacy) remember(p []byte, off uint64) {
+	all, start := l.joint, l.jointOff
+	if len(all) == 0 || len(p) > overlap {
+		all, start = p, off
+	}
+	drop := max(0, len(all)-overlap)
+	l.joint, l.jointOff = append(l.joint[:0], all[drop:]...), start+uint64(drop)
 }
 
 // framed opens texts that begin in the first n bytes of p; what follows those
@@ -131,6 +147,9 @@ func (l *legacy) framed(p []byte, off uint64, n int, next []byte) {
 	}
 }
 
+// versioned keeps what may be a version in the first n bytes of p. Go 1.13
+// stores it amid other texts, later versions end it with a zero; directories
+// named after a version are left out.
 func (l *legacy) versioned(p []byte, off uint64, n int) {
 	for i := 0; l.goish && len(l.versions) < maxVersions; i++ {
 		j := bytes.Index(p[i:], []byte("go1.1"))
@@ -138,8 +157,17 @@ func (l *legacy) versioned(p []byte, off uint64, n int) {
 			return
 		}
 		i += j
-		if end := bytes.IndexByte(p[i:min(len(p), i+overlap)], 0); end > 0 && !known(l.versions, off+uint64(i)) {
-			l.versions = append(l.versions, text{off + uint64(i), bytes.Clone(p[i : i+end])})
+		if i > 0 && (p[i-1] == '/' || p[i-1] == '-') {
+			continue
+		}
+		end := min(len(p), i+shortVersion)
+		if zero := bytes.IndexByte(p[i:end], 0); zero > 0 {
+			end = i + zero + 1
+		} else if end < i+shortVersion {
+			return // to be seen again with what follows
+		}
+		if !known(l.versions, off+uint64(i)) {
+			l.versions = append(l.versions, text{off + uint64(i), bytes.Clone(p[i:end])})
 		}
 	}
 }
@@ -166,6 +194,18 @@ func (l *legacy) extend(p []byte) {
 	if i := bytes.Index(t.data[seen:], []byte(frameEnd)); i >= 0 {
 		t.data, l.open = t.data[:seen+i+frameSize], false
 	}
+}
+
+// keep remembers what comes by of the data segments before the mark, of
+// programs with module information.
+func (l *legacy) keep(p []byte, off uint64) {
+	if len(l.texts) == 0 || len(l.past)+len(p) > maxPast {
+		return
+	}
+	if off != l.pastOff+uint64(len(l.past)) {
+		l.past, l.pastOff = l.past[:0], off
+	}
+	l.past = append(l.past, p...)
 }
 
 // mark takes the pointers of an old mark. It refuses those that point nowhere.
@@ -223,12 +263,12 @@ func (l *legacy) resolve() (info, bool) {
 	return info{string(version), unframe(modules)}, len(version)+len(modules) > 0
 }
 
-// pick returns the text that the header points to; where the header came by
-// before it was known to be one, the only text there is.
+// pick returns the text that the header points to; where the header did not
+// come by, the only text there is.
 func (l *legacy) pick(h header, list []text) []byte {
 	if len(h.raw) < 2*l.ptrSize {
 		if len(list) == 1 {
-			return list[0].data
+			return bytes.TrimSuffix(list[0].data, []byte{0})
 		}
 		return nil
 	}
