@@ -144,7 +144,7 @@ func newPipe(ctx context.Context, rc io.ReadCloser, limits Limits, hashStored bo
 		p.storedHash = sha256.New()
 	}
 	for range chunks {
-		p.free <- &chunk{data: make([]byte, chunkSize)}
+		p.free <- &chunk{}
 	}
 	end := context.AfterFunc(ctx, p.abort)
 	p.wait.Go(func() {
@@ -193,6 +193,9 @@ func (p *pipe) fill() error {
 		case c = <-p.free:
 		case <-p.stop:
 			return errStopped
+		}
+		if c.data == nil {
+			c.data = make([]byte, chunkSize)
 		}
 		n, err := io.ReadFull(in, c.data[:chunkSize])
 		if n > 0 {

@@ -1,0 +1,35 @@
+package scan
+
+import (
+	"sekisho/scan/analyze"
+	"sekisho/scan/ecosystem/apk"
+	"sekisho/scan/ecosystem/dpkg"
+	"sekisho/scan/ecosystem/golang"
+	"sekisho/scan/ecosystem/java"
+	"sekisho/scan/ecosystem/lockfile"
+	"sekisho/scan/ecosystem/npm"
+	"sekisho/scan/ecosystem/osrelease"
+	"sekisho/scan/ecosystem/program"
+	"sekisho/scan/ecosystem/python"
+	"sekisho/scan/ecosystem/rpm"
+	"sekisho/scan/ecosystem/ruby"
+	"sekisho/scan/misconfig"
+)
+
+// Analyzers returns all who look into files. A new ecosystem is a line here.
+func Analyzers() []analyze.Analyzer {
+	return []analyze.Analyzer{
+		osrelease.New(),
+		dpkg.New(),
+		apk.New(),
+		rpm.New(),
+		npm.New(),
+		python.New(),
+		ruby.New(),
+		golang.New(),
+		java.New(),
+		lockfile.New(),
+		program.New(),
+		misconfig.Files{},
+	}
+}

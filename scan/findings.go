@@ -1,0 +1,72 @@
+package scan
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sekisho"
+	"sekisho/scan/squash"
+)
+
+// findings gathers what files and the configuration tell. What a later layer
+// hides still counts for secrets and malware: who has the image has the layer.
+func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer) []sekisho.Finding {
+	list := []sekisho.Finding{}
+	for _, f := range tree.Files {
+		for _, x := range f.Findings {
+			if f.Hidden && x.Kind != sekisho.Secret && x.Kind != sekisho.Malware {
+				continue
+			}
+			x.Location.Path = cmp.Or(x.Location.Path, f.Path)
+			x.Location.Hidden = f.Hidden
+			list = append(list, place(x, layers, f.Layer))
+		}
+	}
+	list = append(list, s.misconfigurations(tree, layers)...)
+	for i := range list {
+		list[i].Fingerprint = fingerprint(list[i])
+	}
+	return list
+}
+
+func place(x sekisho.Finding, layers []sekisho.Layer, at int) sekisho.Finding {
+	if at >= 0 && at < len(layers) {
+		l := layers[at]
+		x.Location.Layer, x.Location.Instruction, x.Location.Changed = l.DiffID, l.Instruction, l.Writable
+	}
+	return x
+}
+
+// fingerprint names a finding by what it is and where, not by layer or line,
+// so that it survives a rebuild.
+func fingerprint(x sekisho.Finding) string {
+	parts := []string{x.Kind, x.ID, x.Location.Path, x.Evidence}
+	if x.Package != nil {
+		parts = append(parts, x.Package.Name, x.Package.Version)
+	}
+	for i, p := range parts {
+		parts[i] = strconv.Itoa(len(p)) + ":" + p
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "")))
+	return hex.EncodeToString(sum[:12])
+}
+
+func (s *scanner) allProblems(tree *squash.Tree, layers []sekisho.Layer) []sekisho.Problem {
+	list := slices.Clone(s.problems)
+	for i, r := range s.results {
+		for _, p := range r.Problems {
+			p.Layer = layers[i].DiffID
+			list = append(list, p)
+		}
+	}
+	for _, f := range tree.Files {
+		for _, m := range f.Problems {
+			list = append(list, sekisho.Problem{Path: f.Path, Layer: layers[f.Layer].DiffID, Message: m})
+		}
+	}
+	return append([]sekisho.Problem{}, list...)
+}
