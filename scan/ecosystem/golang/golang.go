@@ -19,14 +19,14 @@ func New() analyze.Analyzer { return reader{} }
 type reader struct{}
 
 func (reader) Name() string { return "golang" }
-func (reader) Version() int { return 1 }
+func (reader) Version() int { return 2 }
 
 // maxManifest is the largest go.mod that is read, in bytes.
 const maxManifest = 4 << 20
 
 // Wants takes executables as a stream, so that their size costs no memory.
 func (reader) Wants(f *analyze.File) analyze.Want {
-	if len(f.Head) < 4 || !f.Mode.IsRegular() {
+	if !f.Mode.IsRegular() {
 		return analyze.Skip
 	}
 	if f.Size >= minExecutable && object.Sniff(f.Head) != object.None {
@@ -39,12 +39,13 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 }
 
 // isManifest leaves out go.mod files that describe what was fetched to build
-// something: the module cache, vendored code and test data.
+// something: the module cache, vendored code, Debian's source packages, and
+// test data.
 func isManifest(path string) bool {
 	if !strings.HasSuffix(path, "go.mod") || len(path) > 6 && path[len(path)-7] != '/' {
 		return false
 	}
-	return !strings.Contains(path, "pkg/mod/") && !strings.Contains(path, "vendor/") && !strings.Contains(path, "testdata/")
+	return !strings.Contains(path, "pkg/mod/") && !strings.Contains(path, "vendor/") && !strings.Contains(path, "testdata/") && !strings.Contains(path, "share/gocode/")
 }
 
 // Analyze reads a go.mod, or an executable that is in memory.
