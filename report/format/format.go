@@ -1,0 +1,136 @@
+// Package format writes a report in the forms that people and programs read.
+// The same report gives the same bytes. All values from the target are
+// untrusted and made harmless for each form.
+package format
+
+import (
+	"cmp"
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+
+	"sekisho"
+	"sekisho/i18n"
+)
+
+// Options of the forms that people read.
+type Options struct {
+	Printer *i18n.Printer
+	Color   bool
+	Width   int  // columns, 0 means 100
+	All     bool // fold nothing
+}
+
+// form is one way to write a report.
+type form struct {
+	name  string
+	write func(io.Writer, *sekisho.Report, Options) error
+}
+
+func forms() []form {
+	return []form{{"table", table}, {"json", document}, {"cyclonedx", cyclonedx}, {"spdx", spdx}, {"sarif", sarif}, {"junit", junit}, {"html", html}, {"markdown", markdown}}
+}
+
+// Names lists the forms.
+func Names() (names []string) {
+	for _, f := range forms() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Write writes a normalised and described report.
+func Write(w io.Writer, name string, r *sekisho.Report, o Options) error {
+	if o.Printer == nil {
+		o.Printer = i18n.New(i18n.English)
+	}
+	for _, f := range forms() {
+		if f.name == name {
+			return f.write(w, r, o)
+		}
+	}
+	return sekisho.Errorf(sekisho.Usage, "format %q: want one of %s", name, strings.Join(Names(), ", "))
+}
+
+// document writes the report itself (docs/schema/sekisho.scan.v1.json).
+func document(w io.Writer, r *sekisho.Report, _ Options) error { return encode(w, r) }
+
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// Describe fills in title and fix of findings from the catalogue.
+func Describe(r *sekisho.Report, p *i18n.Printer) {
+	for i := range r.Findings {
+		x := &r.Findings[i]
+		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
+		x.Fix = text(p, x.ID, "fix", x.Fix)
+	}
+}
+
+func text(p *i18n.Printer, id, part, other string) string {
+	if key := "check." + id + "." + part; p.Has(key) {
+		return p.Text(key)
+	}
+	return other
+}
+
+// Normalise puts everything in an order that depends on the content only, and
+// turns missing lists into empty ones.
+func Normalise(r *sekisho.Report) {
+	r.Schema = sekisho.ReportSchema
+	r.Target.Layers, r.Feeds = list(r.Target.Layers), list(r.Feeds)
+	r.Packages, r.Findings, r.Problems = list(r.Packages), list(r.Findings), list(r.Problems)
+	for i := range r.Packages {
+		r.Packages[i].Locations = list(r.Packages[i].Locations)
+	}
+	for i := range r.Findings {
+		r.Findings[i].Aliases, r.Findings[i].FixedIn = list(r.Findings[i].Aliases), list(r.Findings[i].FixedIn)
+	}
+	slices.SortFunc(r.Packages, func(a, b sekisho.Package) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version),
+			strings.Compare(a.PURL, b.PURL), slices.Compare(a.Locations, b.Locations))
+	})
+	slices.SortFunc(r.Findings, func(a, b sekisho.Finding) int {
+		return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), strings.Compare(a.Kind, b.Kind), strings.Compare(a.ID, b.ID),
+			strings.Compare(a.Location.Path, b.Location.Path), a.Location.Line-b.Location.Line, strings.Compare(a.Evidence, b.Evidence),
+			strings.Compare(string(a.Location.Layer), string(b.Location.Layer)))
+	})
+	slices.SortFunc(r.Problems, func(a, b sekisho.Problem) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message), strings.Compare(string(a.Layer), string(b.Layer)))
+	})
+}
+
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}
+
+// visible makes control characters, escape sequences and the characters that
+// turn the direction of text harmless and seen.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f:
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// place writes where a finding is, without its layer.
+func place(l sekisho.Location) string {
+	if l.Path == "" {
+		return ""
+	}
+	if l.Line > 0 {
+		return l.Path + ":" + itoa(l.Line)
+	}
+	return l.Path
+}

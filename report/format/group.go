@@ -1,0 +1,88 @@
+package format
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sekisho"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// group is all findings of one kind and id.
+type group struct {
+	sekisho.Finding
+	members []sekisho.Finding
+}
+
+// groups folds findings by severity, kind and id, in the report's order.
+// Suppressed ones are left out.
+func groups(r *sekisho.Report) (list []group) {
+	for _, x := range r.Findings {
+		if x.Suppressed != nil {
+			continue
+		}
+		n := len(list) - 1
+		if n >= 0 && list[n].ID == x.ID && list[n].Kind == x.Kind && list[n].Severity == x.Severity {
+			list[n].members = append(list[n].members, x)
+			continue
+		}
+		list = append(list, group{x, []sekisho.Finding{x}})
+	}
+	return list
+}
+
+// counts are findings by severity, without the suppressed.
+func counts(r *sekisho.Report) (n map[sekisho.Severity]int, suppressed int) {
+	n = map[sekisho.Severity]int{}
+	for _, x := range r.Findings {
+		if x.Suppressed != nil {
+			suppressed++
+			continue
+		}
+		n[x.Severity]++
+	}
+	return n, suppressed
+}
+
+// tally counts one thing by name, most first.
+type tally struct {
+	name  string
+	count int
+}
+
+func tallies(r *sekisho.Report, name func(sekisho.Package) string) []tally {
+	n := map[string]int{}
+	for _, p := range r.Packages {
+		n[name(p)]++
+	}
+	list := make([]tally, 0, len(n))
+	for k, v := range n {
+		list = append(list, tally{k, v})
+	}
+	slices.SortFunc(list, func(a, b tally) int { return cmp.Or(b.count-a.count, strings.Compare(a.name, b.name)) })
+	return list
+}
+
+// layerOf returns the layer of a diff id.
+func layerOf(r *sekisho.Report, d sekisho.Digest) (sekisho.Layer, bool) {
+	for _, l := range r.Target.Layers {
+		if l.DiffID == d && d != "" {
+			return l, true
+		}
+	}
+	return sekisho.Layer{}, false
+}
+
+// instruction shortens what a build tool wrote to what a person wrote.
+func instruction(by string) string {
+	by = strings.TrimPrefix(by, "/bin/sh -c #(nop) ")
+	if rest, ok := strings.CutPrefix(by, "/bin/sh -c "); ok {
+		by = "RUN " + rest
+	}
+	by = strings.TrimSuffix(by, " # buildkit")
+	by = strings.Replace(by, "RUN /bin/sh -c ", "RUN ", 1)
+	return strings.Join(strings.Fields(by), " ")
+}

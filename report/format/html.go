@@ -1,0 +1,82 @@
+package format
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+
+	"sekisho"
+	"sekisho/i18n"
+)
+
+//go:embed page.html
+var page string
+
+//go:embed page.css
+var style string
+
+// html writes one page that needs nothing else: no script, no network. Both
+// languages are in it; a switch that is only style shows one.
+func html(w io.Writer, r *sekisho.Report, o Options) error {
+	both := map[i18n.Lang]*i18n.Printer{}
+	for _, l := range i18n.Languages() {
+		both[l] = i18n.New(l)
+	}
+	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both}
+	sum := sha256.Sum256([]byte(style))
+	v.Policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	v.Groups = groups(r)
+	v.Counts, v.Suppressed = counts(r)
+	t, err := template.New("page").Funcs(template.FuncMap{
+		"t": v.say, "check": v.check, "visible": visible, "place": place, "instruction": instruction, "list": sekisho.Severities,
+		"symbol": func(s sekisho.Severity) string { return marks[s].symbol },
+		"layer": func(d sekisho.Digest) string {
+			if l, ok := layerOf(r, d); ok {
+				return itoa(l.Index)
+			}
+			return ""
+		},
+		"size": mib,
+	}).Parse(page)
+	if err != nil {
+		return fmt.Errorf("html template: %w", err)
+	}
+	return t.Execute(w, v)
+}
+
+// view is what the page shows.
+type view struct {
+	*sekisho.Report
+	Style      template.CSS
+	Policy     string
+	Japanese   bool
+	Groups     []group
+	Counts     map[sekisho.Severity]int
+	Suppressed int
+	both       map[i18n.Lang]*i18n.Printer
+}
+
+// Members are the findings of a group.
+func (g group) Members() []sekisho.Finding { return g.members }
+
+// say writes a text in both languages.
+func (v view) say(key string) template.HTML { return v.pair(key, "") }
+
+// check writes a part of a check's text in both languages, or what the report
+// has.
+func (v view) check(id, part, other string) template.HTML { return v.pair("check."+id+"."+part, other) }
+
+func (v view) pair(key, other string) template.HTML {
+	var out template.HTML
+	for _, l := range i18n.Languages() {
+		text := other
+		if v.both[l].Has(key) {
+			text = v.both[l].Text(key)
+		}
+		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(text)) + `</span>`)
+	}
+	return out
+}
