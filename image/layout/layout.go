@@ -93,7 +93,6 @@ func allPlatforms(list []oci.Descriptor) bool {
 	return len(names) == 1
 }
 
-
 // directory keeps blobs as blobs/ALGORITHM/HEX.
 type directory string
 

@@ -241,3 +241,14 @@ func first(list ...string) string {
 	}
 	return ""
 }
+
+// IsManifest reports whether a media type is one of indexes and manifests,
+// which registries keep apart from blobs.
+func IsManifest(mediaType string) bool {
+	switch mediaType {
+	case "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json",
+		"application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"sekisho"
+	"sekisho/i18n"
+	"sekisho/policy/exception"
+)
+
+// filter chooses what is shown and what fails the run.
+type filter struct {
+	severity sekisho.Severity
+	failOn   sekisho.Severity
+	kinds    []string
+	paths    []string
+	skip     []string
+}
+
+func newFilter(f *scanFlags) (*filter, error) {
+	out := &filter{kinds: f.kinds, paths: f.paths, skip: f.skip}
+	var err error
+	if out.severity, err = severity("severity", f.severity); err != nil {
+		return nil, err
+	}
+	if out.failOn, err = severity("fail-on", f.failOn); err != nil {
+		return nil, err
+	}
+	all := []string{sekisho.Vulnerability, sekisho.Secret, sekisho.Malware, sekisho.Misconfiguration, sekisho.Licence}
+	for _, k := range f.kinds {
+		if !slices.Contains(all, k) {
+			return nil, sekisho.Errorf(sekisho.Usage, "--kind %s: want one of %s", k, strings.Join(all, ", "))
+		}
+	}
+	return out, nil
+}
+
+func severity(flag, text string) (sekisho.Severity, error) {
+	s := sekisho.Severity(strings.ToLower(text))
+	if text != "" && (!slices.Contains(sekisho.Severities(), s) || s == sekisho.Unknown) {
+		return "", sekisho.Errorf(sekisho.Usage, "--%s %s: want critical, high, medium, low or none", flag, text)
+	}
+	return s, nil
+}
+
+// apply removes the findings and packages that were not asked for.
+func (f *filter) apply(r *sekisho.Report) {
+	r.Findings = slices.DeleteFunc(r.Findings, func(x sekisho.Finding) bool {
+		return f.severity != "" && x.Severity.Rank() < f.severity.Rank() ||
+			len(f.kinds) > 0 && !slices.Contains(f.kinds, x.Kind) ||
+			!f.path(x.Location.Path)
+	})
+	r.Packages = slices.DeleteFunc(r.Packages, func(p sekisho.Package) bool {
+		return !slices.ContainsFunc(p.Locations, f.path)
+	})
+}
+
+// path reports whether a path was asked for. What has no path (the
+// configuration) is left out only when paths are named.
+func (f *filter) path(p string) bool {
+	match := func(pattern string) bool { return exception.Match(pattern, p) }
+	if len(f.paths) > 0 && !slices.ContainsFunc(f.paths, match) {
+		return false
+	}
+	return !slices.ContainsFunc(f.skip, match)
+}
+
+// decide sets the report's decision when --fail-on asks for one.
+func (f *filter) decide(r *sekisho.Report) {
+	if f.failOn == "" {
+		return
+	}
+	d := &sekisho.Decision{Result: sekisho.Allow, Policy: "--fail-on " + string(f.failOn), Reasons: []sekisho.Reason{}}
+	for _, x := range r.Findings {
+		if x.Suppressed == nil && x.Severity.Rank() >= f.failOn.Rank() {
+			d.Result = sekisho.Deny
+			d.Reasons = append(d.Reasons, sekisho.Reason{Control: "severity", Message: x.ID + " " + string(x.Severity),
+				Evidence: strings.TrimSpace(x.Location.Path + " " + x.Evidence), Fix: x.Fix})
+		}
+	}
+	r.Decision = d
+}
+
+// verdict is the error that a denied report ends with.
+func (f *filter) verdict(r *sekisho.Report, texts *i18n.Printer) error {
+	if r.Decision == nil || r.Decision.Result != sekisho.Deny {
+		return nil
+	}
+	return sekisho.Errorf(sekisho.Denied, "%s", texts.Text("cli.denied", "count", len(r.Decision.Reasons), "policy", r.Decision.Policy))
+}
+
+// exceptionsName is the file that is read when none is named.
+const exceptionsName = ".sekisho.yaml"
+
+func (a *app) exceptions(name string) (*exception.File, error) {
+	asked := name != ""
+	if !asked {
+		name = exceptionsName
+	}
+	f, err := os.Open(name)
+	if os.IsNotExist(err) && !asked {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, sekisho.Errorf(sekisho.Usage, "open exceptions: %w", err)
+	}
+	defer f.Close()
+	file, err := exception.Parse(f, name)
+	if err != nil {
+		return nil, sekisho.Errorf(sekisho.Usage, "exceptions: %w", err)
+	}
+	if !asked && len(file.Exceptions) > 0 {
+		fmt.Fprintf(a.Stderr, "sekisho: %s\n", a.texts.Text("cli.note.exceptions", "file", name, "count", len(file.Exceptions)))
+	}
+	return file, nil
+}

@@ -1,0 +1,159 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"sekisho"
+	"sekisho/scan"
+	"sekisho/scan/cache"
+)
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	source              sourceFlags
+	outputs             []string
+	format              string
+	failOn              string
+	severity            string
+	kinds, paths, skip  []string
+	exceptions          string
+	all, quiet, noCache bool
+	noColor             bool
+	cacheDir            string
+	cacheMiB            int64
+	jobs                int
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	t := a.texts.Text
+	f := &scanFlags{}
+	cmd := &cobra.Command{Use: "scan [SCHEME:]TARGET", Short: t("cli.scan.short"), Long: t("cli.scan.long"),
+		Example: t("cli.scan.examples"), Args: usageArgs(cobra.ExactArgs(1)), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args[0], f) }}
+	a.sharedFlags(cmd, f)
+	flags := cmd.Flags()
+	flags.StringVar(&f.format, "format", "", t("cli.flag.format"))
+	flags.StringVar(&f.failOn, "fail-on", "", t("cli.flag.fail_on"))
+	flags.StringVar(&f.severity, "severity", "", t("cli.flag.severity"))
+	flags.StringSliceVar(&f.kinds, "kind", nil, t("cli.flag.kind"))
+	flags.StringSliceVar(&f.paths, "path", nil, t("cli.flag.path"))
+	flags.StringSliceVar(&f.skip, "skip-path", nil, t("cli.flag.skip_path"))
+	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
+	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
+	return cmd
+}
+
+// sbomCommand is scan with an SBOM as its output.
+func (a *app) sbomCommand() *cobra.Command {
+	t := a.texts.Text
+	f := &scanFlags{}
+	cmd := &cobra.Command{Use: "sbom [SCHEME:]TARGET", Short: t("cli.sbom.short"), Long: t("cli.sbom.long"),
+		Args: usageArgs(cobra.ExactArgs(1)), DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args[0], f) }}
+	a.sharedFlags(cmd, f)
+	cmd.Flags().StringVar(&f.format, "format", "cyclonedx", t("cli.flag.sbom_format"))
+	return cmd
+}
+
+func (a *app) sharedFlags(cmd *cobra.Command, f *scanFlags) {
+	t, flags := a.texts.Text, cmd.Flags()
+	flags.SortFlags = false
+	flags.StringArrayVarP(&f.outputs, "output", "o", nil, t("cli.flag.output"))
+	flags.StringVar(&f.source.platform, "platform", "", t("cli.flag.platform"))
+	flags.StringVar(&f.source.choose, "image", "", t("cli.flag.image"))
+	flags.StringVar(&f.source.namespace, "namespace", "", t("cli.flag.namespace"))
+	flags.BoolVar(&f.source.insecure, "insecure", false, t("cli.flag.insecure"))
+	flags.BoolVar(&f.noCache, "no-cache", false, t("cli.flag.no_cache"))
+	flags.StringVar(&f.cacheDir, "cache-dir", "", t("cli.flag.cache_dir"))
+	flags.Int64Var(&f.cacheMiB, "cache-size", cache.DefaultSize>>20, t("cli.flag.cache_size"))
+	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), t("cli.flag.jobs"))
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, t("cli.flag.quiet"))
+	flags.BoolVar(&f.noColor, "no-color", false, t("cli.flag.no_color"))
+}
+
+func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
+	now, err := a.now()
+	if err != nil {
+		return err
+	}
+	filter, err := newFilter(f)
+	if err != nil {
+		return err
+	}
+	outputs, err := a.outputs(f)
+	if err != nil {
+		return err
+	}
+	accepted, err := a.exceptions(f.exceptions)
+	if err != nil {
+		return err
+	}
+	report, err := a.read(ctx, target, f, sekisho.Tool{Name: "sekisho", Version: version()})
+	if err != nil {
+		return err
+	}
+	report.Generated = now
+	if accepted != nil {
+		accepted.Apply(report.Findings, now)
+	}
+	filter.apply(report)
+	filter.decide(report)
+	if err := a.write(report, outputs, f); err != nil {
+		return err
+	}
+	return filter.verdict(report, a.texts)
+}
+
+// read turns the target into a report: a scan, or a bill of materials read.
+func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekisho.Tool) (*sekisho.Report, error) {
+	now, err := a.now()
+	if err != nil {
+		return nil, err
+	}
+	src, err := a.open(ctx, target, f.source)
+	if err != nil {
+		return nil, err
+	}
+	if src.report != nil {
+		src.report.Tool = tool
+		return src.report, nil
+	}
+	defer src.image.Close()
+	o := scan.Options{Analyzers: scan.Analyzers(), Jobs: f.jobs, Now: now, Tool: tool}
+	if !f.noCache {
+		if o.Cache, err = a.cache(f); err != nil {
+			return nil, err
+		}
+	}
+	progress := a.progress(f.quiet)
+	o.Layer = progress.layer
+	report, err := scan.Scan(ctx, src.image, o)
+	progress.done()
+	return report, err
+}
+
+func (a *app) cache(f *scanFlags) (*cache.Cache, error) {
+	dir := cmp.Or(f.cacheDir, a.Getenv("SEKISHO_CACHE_DIR"))
+	if dir == "" {
+		base := a.Getenv("XDG_CACHE_HOME")
+		if base == "" {
+			var err error
+			if base, err = os.UserCacheDir(); err != nil {
+				return nil, sekisho.Errorf(sekisho.Usage, "no place for the cache: %w", err).WithHint("--no-cache, or --cache-dir DIR")
+			}
+		}
+		dir = filepath.Join(base, "sekisho", "layers")
+	}
+	c, err := cache.Open(dir, f.cacheMiB<<20, clock)
+	if err != nil {
+		return nil, fmt.Errorf("%w (--no-cache goes without)", err)
+	}
+	return c, nil
+}
