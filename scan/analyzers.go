@@ -13,7 +13,9 @@ import (
 	"sekisho/scan/ecosystem/python"
 	"sekisho/scan/ecosystem/rpm"
 	"sekisho/scan/ecosystem/ruby"
+	"sekisho/scan/ecosystem/rust"
 	"sekisho/scan/misconfig"
+	"sekisho/scan/misconfig/dockerfile"
 )
 
 // Analyzers returns all who look into files. A new ecosystem is a line here.
@@ -28,8 +30,10 @@ func Analyzers() []analyze.Analyzer {
 		ruby.New(),
 		golang.New(),
 		java.New(),
+		rust.New(),
 		lockfile.New(),
 		program.New(),
 		misconfig.Files{},
+		dockerfile.New(),
 	}
 }

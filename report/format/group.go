@@ -58,6 +58,30 @@ func tallies(r *sekisho.Report, name func(sekisho.Package) string) []tally {
 	for _, p := range r.Packages {
 		n[name(p)]++
 	}
+	return sorted(n)
+}
+
+// licenceTallies counts the licences that stand in the packages' expressions,
+// each once a package.
+func licenceTallies(r *sekisho.Report) []tally {
+	n := map[string]int{}
+	for _, p := range r.Packages {
+		words := strings.FieldsFunc(p.Licence, func(c rune) bool { return c == ' ' || c == '(' || c == ')' })
+		words = slices.DeleteFunc(words, func(w string) bool {
+			return w == "AND" || w == "OR" || w == "WITH" || strings.HasSuffix(w, "-exception")
+		})
+		slices.Sort(words)
+		for _, w := range slices.Compact(words) {
+			n[w]++
+		}
+		if len(words) == 0 {
+			n[""]++
+		}
+	}
+	return sorted(n)
+}
+
+func sorted(n map[string]int) []tally {
 	list := make([]tally, 0, len(n))
 	for k, v := range n {
 		list = append(list, tally{k, v})

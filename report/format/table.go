@@ -176,7 +176,7 @@ func (w *writer) packages() {
 	}
 	w.folded(kinds)
 	var licences []string
-	for _, l := range tallies(w.r, func(p sekisho.Package) string { return p.Licence }) {
+	for _, l := range licenceTallies(w.r) {
 		if l.name == "" {
 			l.name = w.t("report.licence.none")
 		}

@@ -29,7 +29,7 @@ func (Files) Wants(f *analyze.File) analyze.Want {
 			return analyze.Whole
 		}
 	}
-	if kindOf(f) != "" {
+	if modeKind(f) != "" || placeKind(f) != "" {
 		return analyze.Header
 	}
 	return analyze.Skip
@@ -37,15 +37,22 @@ func (Files) Wants(f *analyze.File) analyze.Want {
 
 const executable = 0o111
 
-// kindOf names what is notable about a file from its header.
-func kindOf(f *analyze.File) string {
+// modeKind names what is notable about a file's mode.
+func modeKind(f *analyze.File) string {
 	regular := f.Mode.IsRegular()
 	switch {
 	case regular && f.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0 && f.Mode&executable != 0:
 		return "setuid"
 	case f.Mode&0o002 != 0 && (regular || f.Mode.IsDir() && f.Mode&fs.ModeSticky == 0) && isSensitive(f.Path):
 		return "world-writable"
-	case !regular && !f.Mode.IsDir():
+	}
+	return ""
+}
+
+// placeKind names what is notable about a file's name and place.
+func placeKind(f *analyze.File) string {
+	regular := f.Mode.IsRegular()
+	if !regular && !f.Mode.IsDir() {
 		return ""
 	}
 	if regular && f.Mode&executable != 0 {
@@ -122,17 +129,16 @@ func (Files) Analyze(f *analyze.File, out *analyze.Result) error {
 			out.Facts = append(out.Facts, analyze.Fact{Kind: "preload", Value: text})
 		}
 	}
-	kind := kindOf(f)
-	value := ""
-	switch kind {
-	case "":
-		return nil
-	case "setuid", "world-writable":
-		value = fmt.Sprintf("%04o uid=%d", bits(f.Mode), f.UID)
-	case "cache":
-		value = strconv.FormatInt(f.Size, 10)
+	if kind := modeKind(f); kind != "" {
+		out.Facts = append(out.Facts, analyze.Fact{Kind: kind, Value: fmt.Sprintf("%04o uid=%d", bits(f.Mode), f.UID)})
 	}
-	out.Facts = append(out.Facts, analyze.Fact{Kind: kind, Value: value})
+	if kind := placeKind(f); kind != "" {
+		value := ""
+		if kind == "cache" {
+			value = strconv.FormatInt(f.Size, 10)
+		}
+		out.Facts = append(out.Facts, analyze.Fact{Kind: kind, Value: value})
+	}
 	return nil
 }
 

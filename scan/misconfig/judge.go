@@ -30,10 +30,10 @@ var (
 	known      = regexp.MustCompile(`^(AKIA|ASIA)[A-Z0-9]{16}$|^gh[pousr]_[A-Za-z0-9]{36,}$|^glpat-[\w-]{20,}$|^xox[abprs]-[\w-]{10,}$|^sk_live_[0-9A-Za-z]{20,}$|^npm_[A-Za-z0-9]{36}$|^AIza[\w-]{35}$|^-----BEGIN [A-Z ]*PRIVATE KEY|^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$|^[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@$]{3,}@`)
 )
 
-// isSecret reports whether a name and value look like a secret that is really
+// IsSecret reports whether a name and value look like a secret that is really
 // there: a known form of token, or a telling name with a value of 8 characters
 // or more that is no placeholder, path or reference.
-func isSecret(name, value string) bool {
+func IsSecret(name, value string) bool {
 	value = strings.Trim(value, `"'`)
 	if known.MatchString(value) {
 		return true
@@ -55,8 +55,8 @@ func entropy(s string) (h float64) {
 	return h
 }
 
-// mask keeps at most the first two characters of a secret.
-func mask(value string) string {
+// Mask keeps at most the first two characters of a secret.
+func Mask(value string) string {
 	value = strings.Trim(value, `"'`)
 	if len(value) < 8 {
 		return "********"
@@ -67,8 +67,8 @@ func mask(value string) string {
 func (j *judge) environment() {
 	for _, e := range j.Config.Config.Env {
 		name, value, _ := strings.Cut(e, "=")
-		if isSecret(name, value) {
-			j.add("SKS-IMG-008", "ENV "+name+"="+mask(value))
+		if IsSecret(name, value) {
+			j.add("SKS-IMG-008", "ENV "+name+"="+Mask(value))
 		}
 		if tlsOff(name, value) {
 			j.add("SKS-IMG-030", "ENV "+name+"="+value)
@@ -130,8 +130,8 @@ func (j *judge) history() {
 		by := h.CreatedBy
 		place := Placed{Layer: at}
 		for _, m := range assignment.FindAllStringSubmatch(by, 200) {
-			if isSecret(m[1], m[2]) && !slices.Contains(j.Config.Config.Env, m[1]+"="+strings.Trim(m[2], `"'`)) {
-				j.at("SKS-IMG-009", place, m[1]+"="+mask(m[2]))
+			if IsSecret(m[1], m[2]) && !slices.Contains(j.Config.Config.Env, m[1]+"="+strings.Trim(m[2], `"'`)) {
+				j.at("SKS-IMG-009", place, m[1]+"="+Mask(m[2]))
 			}
 		}
 		if m := addURL.FindStringSubmatch(by); m != nil && !strings.Contains(by, "--checksum=") {
@@ -171,19 +171,13 @@ func (j *judge) config() {
 		j.add("SKS-IMG-002", "")
 	}
 	for p := range c.ExposedPorts {
-		number, _, _ := strings.Cut(p, "/")
-		if service, ok := adminPorts[number]; ok {
+		if service := AdminPort(p); service != "" {
 			j.add("SKS-IMG-017", p+" "+service)
 		}
 	}
 	for v := range c.Volumes {
-		switch path.Clean("/" + v) {
-		case "/", "/dev", "/proc", "/sys", "/etc", "/boot", "/lib", "/usr", "/root", "/run":
+		if Sensitive(v) {
 			j.add("SKS-IMG-019", "VOLUME "+v)
-		default:
-			if strings.HasSuffix(v, ".sock") {
-				j.add("SKS-IMG-019", "VOLUME "+v)
-			}
 		}
 	}
 	epoch := j.Config.Created == nil || j.Config.Created.Year() < 2000 // reproducible builds
@@ -284,4 +278,19 @@ func (j *judge) packages() {
 	if err == nil && j.Now.After(end) {
 		j.add("SKS-IMG-020", j.OS.Name+": "+j.OS.SupportedUntil)
 	}
+}
+
+// AdminPort names the service behind an administration port, "" for others.
+func AdminPort(port string) string {
+	number, _, _ := strings.Cut(port, "/")
+	return adminPorts[number]
+}
+
+// Sensitive reports whether a volume must not be there.
+func Sensitive(volume string) bool {
+	switch path.Clean("/" + volume) {
+	case "/", "/dev", "/proc", "/sys", "/etc", "/boot", "/lib", "/usr", "/root", "/run":
+		return true
+	}
+	return strings.HasSuffix(volume, ".sock")
 }

@@ -84,6 +84,7 @@ func TestImage(t *testing.T) {
 		{name: "package cache", want: "SKS-IMG-013 20.0 MiB", config: good(), files: []file{{path: "var/lib/apt/lists/x_Packages", mode: 0o644, size: 20 << 20}}},
 		{name: "small package cache", config: good(), files: []file{{path: "var/lib/apt/lists/x_Packages", mode: 0o644, size: 1 << 10}}},
 		{name: "ssh", want: "SKS-IMG-016,SKS-IMG-017 22/tcp ssh", config: with(func(c *image.Config) { c.Config.ExposedPorts = map[string]struct{}{"22/tcp": {}, "8080/tcp": {}} }), files: []file{{path: "usr/sbin/sshd", mode: 0o755}}},
+		{name: "setuid sudo is both", want: "SKS-IMG-003 4755,SKS-IMG-018", config: good(), files: []file{{path: "usr/bin/sudo", mode: 0o755 | fs.ModeSetuid}}},
 		{name: "sudo", want: "SKS-IMG-018", config: good(), files: []file{{path: "usr/bin/sudo", mode: 0o755}, {path: "etc/sudo", mode: 0o755}}},
 		{name: "volume", want: "SKS-IMG-019 VOLUME /etc/", config: with(func(c *image.Config) { c.Config.Volumes = map[string]struct{}{"/etc/": {}, "/data": {}} })},
 		{name: "end of support", want: "SKS-IMG-020 Old 1: 2020-01-01", config: good(), os: &sekisho.OS{ID: "old", Name: "Old 1", SupportedUntil: "2020-01-01"}},

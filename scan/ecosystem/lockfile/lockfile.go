@@ -1,4 +1,4 @@
-// Package lockfile reads what the smaller ecosystems declare: Rust, PHP, .NET,
+// Package lockfile reads what the smaller ecosystems declare: PHP, .NET,
 // Swift, Dart, Elixir, R, Julia, Haskell, Conan and vcpkg. Each file is simple
 // enough that a reader of a few lines is truer and lighter than a library.
 package lockfile
@@ -34,8 +34,6 @@ type form struct {
 func find(p string) (form, bool) {
 	base := p[strings.LastIndexByte(p, '/')+1:]
 	switch base {
-	case "Cargo.lock":
-		return form{sekisho.Declared, cargo}, !strings.Contains(p, "registry/src/")
 	case "composer.lock":
 		return form{sekisho.Declared, composerLock}, true
 	case "installed.json":
@@ -115,34 +113,6 @@ func (reader) Analyze(f *analyze.File, out *analyze.Result) error {
 }
 
 type adder = func(kind, name, version, licence string)
-
-// cargo reads the [[package]] tables of Cargo.lock; those without a source are
-// the project's own.
-func cargo(data []byte, add adder) error {
-	name, version, source := "", "", ""
-	flush := func() {
-		if source != "" {
-			add("cargo", name, version, "")
-		}
-		name, version, source = "", "", ""
-	}
-	for line := range bytes.Lines(data) {
-		text := strings.TrimSpace(string(line))
-		key, value, _ := strings.Cut(text, " = ")
-		switch key {
-		case "[[package]]":
-			flush()
-		case "name":
-			name = strings.Trim(value, `"`)
-		case "version":
-			version = strings.Trim(value, `"`)
-		case "source":
-			source = value
-		}
-	}
-	flush()
-	return nil
-}
 
 type composerPackage struct {
 	Name, Version string
