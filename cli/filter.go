@@ -54,7 +54,7 @@ func (f *filter) apply(r *sekisho.Report) {
 			!f.path(x.Location.Path)
 	})
 	r.Packages = slices.DeleteFunc(r.Packages, func(p sekisho.Package) bool {
-		return !slices.ContainsFunc(p.Locations, f.path)
+		return len(p.Locations) > 0 && !slices.ContainsFunc(p.Locations, f.path)
 	})
 }
 

@@ -118,17 +118,17 @@ func (a *app) dockerOptions(platform sekisho.Platform) daemon.Options {
 		Save: func(r io.Reader) *image.Image { return archive.Stream(r, archive.Options{Platform: platform}) }}
 }
 
-// splitLayout cuts PATH:TAG and PATH@DIGEST; a path that exists as it is
-// written stays whole.
+// splitLayout cuts PATH:TAG and PATH@DIGEST where PATH exists; what exists as
+// it is written stays whole.
 func splitLayout(rest string) (path, ref string) {
-	if _, err := os.Stat(rest); err == nil {
+	exists := func(name string) bool { _, err := os.Stat(name); return err == nil }
+	if exists(rest) {
 		return rest, ""
 	}
-	if i := strings.LastIndex(rest, "@sha256:"); i > 0 {
-		return rest[:i], rest[i+1:]
-	}
-	if i := strings.LastIndexByte(rest, ':'); i > 0 && !strings.Contains(rest[i:], "/") {
-		return rest[:i], rest[i+1:]
+	for i := range len(rest) {
+		if (rest[i] == ':' || rest[i] == '@') && exists(rest[:i]) {
+			return rest[:i], rest[i+1:]
+		}
 	}
 	return rest, ""
 }

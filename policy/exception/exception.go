@@ -43,7 +43,7 @@ type Date struct{ time.Time }
 
 // UnmarshalYAML reads a day.
 func (d *Date) UnmarshalYAML(text []byte) error {
-	day, err := time.Parse(time.DateOnly, strings.Trim(string(text), `"' `))
+	day, err := time.Parse(time.DateOnly, strings.Trim(strings.TrimSpace(string(text)), `"'`))
 	if err != nil {
 		return fmt.Errorf("until: %q is not a day, want YYYY-MM-DD", strings.TrimSpace(string(text)))
 	}

@@ -1,0 +1,99 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"sekisho/cli"
+	"sekisho/internal/mkimage"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sekisho": func() {
+		os.Exit(cli.Main(context.Background(), cli.Process{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}))
+	}})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SEKISHO_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
+			e.Setenv("SOURCE_DATE_EPOCH", "1795478400") // 2026-11-24
+			e.Setenv("LANG", "C")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate},
+	})
+}
+
+// makeImage is "mkimage OUT [config.json] [arch=ARCH] [gzip|zstd] DIR...": a
+// name ending in .tar is docker save's form, else an OCI layout; with arch=a,b
+// an index.
+func makeImage(ts *testscript.TestScript, _ bool, args []string) {
+	img := mkimage.Image{Name: "app:1.0", Run: map[string]any{"User": "10001", "Cmd": []string{"/app"}}}
+	var arches []string
+	compression := ""
+	for _, a := range args[1:] {
+		switch {
+		case strings.HasSuffix(a, ".json"):
+			img.Run = nil
+			ts.Check(json.Unmarshal([]byte(ts.ReadFile(a)), &img.Run))
+		case strings.HasPrefix(a, "arch="):
+			arches = strings.Split(a[5:], ",")
+		case a == "gzip" || a == "zstd":
+			compression = a
+		default:
+			img.Layers = append(img.Layers, mkimage.Layer{Dir: ts.MkAbs(a), Compression: compression, By: "COPY " + a})
+		}
+	}
+	images := []mkimage.Image{img}
+	for i, a := range arches {
+		one := img
+		one.Arch = a
+		if i == 0 {
+			images = nil
+		}
+		images = append(images, one)
+	}
+	if !strings.HasSuffix(args[0], ".tar") {
+		ts.Check(mkimage.Layout(ts.MkAbs(args[0]), images...))
+		return
+	}
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(mkimage.Docker(f, images...))
+	ts.Check(f.Close())
+}
+
+// fails is "fails STATUS COMMAND…": the command ends with that status.
+func fails(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	status := "0"
+	if err != nil {
+		exit, _ = err.(*exec.ExitError)
+		if exit == nil {
+			ts.Fatalf("%v", err)
+		}
+		status = strings.TrimPrefix(exit.Error(), "exit status ")
+	}
+	if status != args[0] {
+		ts.Fatalf("exit status %s, want %s", status, args[0])
+	}
+}
+
+// truncate is "truncate FILE": the file loses its second half.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	name := ts.MkAbs(args[0])
+	info, err := os.Stat(name)
+	ts.Check(err)
+	ts.Check(os.Truncate(name, info.Size()/2))
+}
