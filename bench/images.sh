@@ -37,11 +37,12 @@ step() { # step NAME LOWER COMMAND: a layer that COMMAND makes in $root over LOW
   mkdir -p "$up" "$up.work" "$up.root"
   mount -t overlay overlay -o "lowerdir=$lower,upperdir=$up,workdir=$up.work" "$up.root"
   mount -t proc proc "$up.root/proc"
+  mount --bind /dev "$up.root/dev"
   cp /etc/resolv.conf "$up.root/etc/resolv.conf" 2>/dev/null || true
   for f in /etc/apt/apt.conf.d/*proxy*; do [ -e "$f" ] && cp "$f" "$up.root/etc/apt/apt.conf.d/"; done
   local ok=true
   (root=$up.root; eval "$3") >"$up.log" 2>&1 || ok=false
-  umount "$up.root/proc" "$up.root"
+  umount "$up.root/dev" "$up.root/proc" "$up.root"
   rm -rf "$up.work" "$up.root"
   $ok || { echo "images.sh: layer $name; see $up.log" >&2; tail -5 "$up.log" >&2; exit 1; }
   touch "$up.done"

@@ -57,7 +57,7 @@ func (w *writer) head() {
 	w.line("%s  %s", w.paint("1", "sekisho"), w.paint("1", visible(t.Reference)))
 	row := func(key, value string) {
 		if value != "" {
-			w.line("  %s %s", pad(w.t(key), 12), fit(visible(value), w.Width-16))
+			w.line("  %s %s", pad(w.t(key), 16), fit(visible(value), w.Width-20))
 		}
 	}
 	row("report.digest", string(cmp.Or(t.Digest, t.ID)))

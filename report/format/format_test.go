@@ -1,0 +1,177 @@
+package format_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
+	spdxjson "github.com/spdx/tools-golang/json"
+
+	"sekisho"
+	"sekisho/i18n"
+	"sekisho/report/format"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+const diff = sekisho.Digest("sha256:1111111111111111111111111111111111111111111111111111111111111111")
+
+// sample is a report with one of everything, some of it hostile.
+func sample() *sekisho.Report {
+	at := sekisho.Location{Path: "usr/bin/su", Layer: diff, Instruction: "/bin/sh -c apt-get install -y su"}
+	r := &sekisho.Report{Generated: time.Date(2026, 11, 24, 1, 2, 3, 0, time.UTC), Tool: sekisho.Tool{Name: "sekisho", Version: "1.0"},
+		Target: sekisho.Target{Kind: "image", Reference: "registry:example.org/app:1.0", Digest: diff, ID: diff, Platform: "linux/amd64", Platforms: []string{"linux/amd64", "linux/arm64"},
+			OS: &sekisho.OS{ID: "debian", Version: "12", Name: "Debian GNU/Linux 12", SupportedUntil: "2028-06-30"}, Layers: []sekisho.Layer{{DiffID: diff, Size: 3 << 20, Instruction: at.Instruction}},
+			Config: &sekisho.RunConfig{Entrypoint: []string{}, Cmd: []string{"/app"}}},
+		Packages: []sekisho.Package{
+			{Name: "openssl", Version: "1:3.0", Type: "deb", PURL: "pkg:deb/debian/openssl@1:3.0?arch=amd64&distro=debian-12", Arch: "amd64", Source: sekisho.Source{Name: "openssl-src", Version: "3.0"}, Licence: "Apache-2.0 AND LicenseRef-Own", Vendor: "Debian <d@example.org>", Found: sekisho.Installed, Layer: diff, Locations: []string{"var/lib/dpkg/status"}},
+			{Name: "@a/b", Version: "1.0.0", Type: "npm", PURL: "pkg:npm/%40a/b@1.0.0", Licence: "MIT", Found: sekisho.Declared, Dev: true, Layer: diff, Locations: []string{"app/package-lock.json"}},
+		},
+		Findings: []sekisho.Finding{
+			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-003", Severity: sekisho.Medium, Aliases: []string{"CIS-Docker-4.8"}, Evidence: "4755 uid=0", Location: at, Fingerprint: "aa"},
+			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-001", Severity: sekisho.High, Evidence: `USER ""`, Fingerprint: "bb", Expired: &sekisho.Suppressed{Reason: "old", Owner: "team", Until: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
+			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-012", Severity: sekisho.Medium, Location: sekisho.Location{Path: "<script>alert(1)</script>|`x`\x1b[31m\u202e", Layer: diff}, Fingerprint: "cc"},
+			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-002", Severity: sekisho.Low, Fingerprint: "dd", Suppressed: &sekisho.Suppressed{Reason: "probes <b>", Owner: "team", Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		},
+		Problems: []sekisho.Problem{{Path: "app/x.jar", Layer: diff, Message: "it is larger than it says"}},
+		Decision: &sekisho.Decision{Result: sekisho.Deny, Policy: "--fail-on high", Reasons: []sekisho.Reason{}},
+	}
+	return r
+}
+
+func written(t *testing.T, name string, lang i18n.Lang, o format.Options) string {
+	t.Helper()
+	r := sample()
+	o.Printer = i18n.New(lang)
+	format.Describe(r, o.Printer)
+	format.Normalise(r)
+	var b bytes.Buffer
+	if err := format.Write(&b, name, r, o); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestGolden holds every form, in both languages where it has words.
+func TestGolden(t *testing.T) {
+	for _, name := range format.Names() {
+		for _, lang := range i18n.Languages() {
+			got := written(t, name, lang, format.Options{Width: 90})
+			file := filepath.Join("testdata", name+"."+string(lang)+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s differs from its golden file; look at git diff after -update", file)
+			}
+			if again := written(t, name, lang, format.Options{Width: 90}); again != got {
+				t.Errorf("%s: the same report gives other bytes", name)
+			}
+		}
+	}
+}
+
+// TestHarmless holds that what an image says cannot act on a terminal, a page
+// or a comment.
+func TestHarmless(t *testing.T) {
+	for _, name := range format.Names() {
+		out := written(t, name, i18n.English, format.Options{All: true})
+		if strings.ContainsAny(out, "\x1b\u202e") && name != "json" && name != "cyclonedx" && name != "spdx" {
+			t.Errorf("%s passes escape sequences on", name)
+		}
+		if (name == "html" || name == "markdown") && strings.Contains(out, "<script>") {
+			t.Errorf("%s passes markup on", name)
+		}
+	}
+}
+
+// TestLibrariesAgree decodes our bills of materials with the formats' own
+// libraries.
+func TestLibrariesAgree(t *testing.T) {
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(strings.NewReader(written(t, "cyclonedx", i18n.English, format.Options{})), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	if bom.SpecVersion != cdx.SpecVersion1_6 || len(*bom.Components) != 3 || (*bom.Components)[1].PackageURL != "pkg:deb/debian/openssl@1:3.0?arch=amd64&distro=debian-12" {
+		t.Errorf("CycloneDX: %+v", bom)
+	}
+	doc, err := spdxjson.Read(strings.NewReader(written(t, "spdx", i18n.English, format.Options{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(doc.Packages) != 3 || doc.Packages[1].PackageExternalReferences[0].Locator != "pkg:deb/debian/openssl@1:3.0?arch=amd64&distro=debian-12" || len(doc.OtherLicenses) != 1 {
+		t.Errorf("SPDX: %d packages, %d other licences", len(doc.Packages), len(doc.OtherLicenses))
+	}
+	if err := xml.Unmarshal([]byte(written(t, "junit", i18n.English, format.Options{})), new(struct{ XMLName xml.Name })); err != nil {
+		t.Errorf("JUnit: %v", err)
+	}
+}
+
+// TestSchema holds the published schema to the vocabulary: the same fields,
+// the same ones required.
+func TestSchema(t *testing.T) {
+	data, err := os.ReadFile("../../docs/schema/sekisho.scan.v1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root map[string]any
+	if err := json.Unmarshal(data, &root); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, root, root, reflect.TypeFor[sekisho.Report](), "report")
+}
+
+func compare(t *testing.T, root, schema map[string]any, kind reflect.Type, at string) {
+	t.Helper()
+	if ref, ok := schema["$ref"].(string); ok {
+		schema = root["$defs"].(map[string]any)[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+	}
+	for kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	switch {
+	case kind == reflect.TypeFor[time.Time]():
+		return
+	case kind.Kind() == reflect.Slice:
+		compare(t, root, schema["items"].(map[string]any), kind.Elem(), at+"[]")
+		return
+	case kind.Kind() != reflect.Struct:
+		return
+	}
+	properties := maps.Clone(schema["properties"].(map[string]any))
+	required := map[string]bool{}
+	for _, r := range schema["required"].([]any) {
+		required[r.(string)] = true
+	}
+	for i := range kind.NumField() {
+		name, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+		p, ok := properties[name].(map[string]any)
+		if !ok {
+			t.Errorf("%s: the schema has no %s", at, name)
+			continue
+		}
+		if optional := strings.Contains(options, "omit"); optional == required[name] {
+			t.Errorf("%s.%s: omitted when empty: %v, required: %v", at, name, optional, required[name])
+		}
+		compare(t, root, p, kind.Field(i).Type, at+"."+name)
+		delete(properties, name)
+	}
+	for name := range properties {
+		t.Errorf("%s: the schema has %s, the document does not", at, name)
+	}
+}
