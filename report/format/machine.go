@@ -124,12 +124,12 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 			if x.Kind != k {
 				continue
 			}
-			c := testCase{Class: x.ID, Name: strings.TrimSpace(place(x.Location) + " " + x.Evidence)}
+			c := testCase{Class: x.ID, Name: visible(strings.TrimSpace(place(x.Location) + " " + x.Evidence))}
 			if x.Suppressed != nil {
-				c.Skipped = &message{Message: x.Suppressed.Reason}
+				c.Skipped = &message{Message: visible(x.Suppressed.Reason)}
 				s.Skipped++
 			} else {
-				c.Failure = &message{Message: first(x.Title, x.ID), Type: string(x.Severity), Text: x.Fix}
+				c.Failure = &message{Message: visible(first(x.Title, x.ID)), Type: string(x.Severity), Text: visible(x.Fix)}
 				s.Failures++
 			}
 			s.Tests++
@@ -139,7 +139,7 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 	}
 	s := testSuite{Name: r.Target.Reference + " scan", Tests: 1 + len(r.Problems), Errors: len(r.Problems), Cases: []testCase{{Class: "scan", Name: "completed"}}}
 	for _, p := range r.Problems {
-		s.Cases = append(s.Cases, testCase{Class: "scan", Name: p.Path, Error: &message{Message: p.Message}})
+		s.Cases = append(s.Cases, testCase{Class: "scan", Name: visible(p.Path), Error: &message{Message: visible(p.Message)}})
 	}
 	doc.Suites = append(doc.Suites, s)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
