@@ -40,6 +40,9 @@ func (c *Content) Next() ([]byte, error) {
 	b := c.side
 	if len(b) == 0 {
 		if len(c.cur) == 0 && !c.advance() {
+			if c.fail == io.EOF {
+				return nil, io.ErrUnexpectedEOF
+			}
 			return nil, c.fail
 		}
 		b = c.cur

@@ -272,7 +272,7 @@ func (p *pipe) next(previous *chunk) (*chunk, error) {
 func (p *pipe) drain() error {
 	p.Content.left = 1 << 62
 	for {
-		if _, err := p.Content.Next(); err == io.EOF {
+		if _, err := p.Content.Next(); p.Content.fail == io.EOF {
 			return nil
 		} else if err != nil {
 			return err

@@ -2,6 +2,7 @@ package walk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -327,6 +328,9 @@ func (t *tarReader) show(kind byte) error {
 	t.in.left = stored
 	if keep := whiteout(e); keep {
 		if err := t.visit(e, t.in); err != nil {
+			if errors.Is(err, io.ErrUnexpectedEOF) && t.in.fail == io.EOF {
+				return t.cut()
+			}
 			return err
 		}
 	}
@@ -337,11 +341,15 @@ func (t *tarReader) show(kind byte) error {
 func (t *tarReader) padding(stored int64) error {
 	if err := t.in.skip(-stored & (blockSize - 1)); err != nil {
 		if err == io.ErrUnexpectedEOF || err == io.EOF {
-			return fmt.Errorf("the archive ends in the middle of %s", t.entry.Path)
+			return t.cut()
 		}
 		return err
 	}
 	return nil
+}
+
+func (t *tarReader) cut() error {
+	return fmt.Errorf("the archive ends in the middle of %s", t.entry.Path)
 }
 
 // whiteout turns marker files into what they mean (OCI image specification,
