@@ -3,13 +3,13 @@ package scan
 import (
 	"sekisho/scan/analyze"
 	"sekisho/scan/ecosystem/apk"
+	"sekisho/scan/ecosystem/binary"
 	"sekisho/scan/ecosystem/dpkg"
 	"sekisho/scan/ecosystem/golang"
 	"sekisho/scan/ecosystem/java"
 	"sekisho/scan/ecosystem/lockfile"
 	"sekisho/scan/ecosystem/npm"
 	"sekisho/scan/ecosystem/osrelease"
-	"sekisho/scan/ecosystem/program"
 	"sekisho/scan/ecosystem/python"
 	"sekisho/scan/ecosystem/rpm"
 	"sekisho/scan/ecosystem/ruby"
@@ -32,7 +32,7 @@ func Analyzers() []analyze.Analyzer {
 		java.New(),
 		rust.New(),
 		lockfile.New(),
-		program.New(),
+		binary.New(),
 		misconfig.Files{},
 		dockerfile.New(),
 	}

@@ -118,7 +118,10 @@ func (p *parser) term() (string, bool) {
 	}
 	name := strings.Join(p.words[from:p.at], " ")
 	if base, exception, ok := strings.Cut(strings.ToLower(name), " with "); ok {
-		return named(name[:len(base)]) + " WITH " + tidy(name[len(name)-len(exception):]), true
+		if id := exceptions[strings.TrimSuffix(strings.ReplaceAll(exception, " ", "-"), "-exception")]; id != "" {
+			return named(name[:len(base)]) + " WITH " + id, true
+		}
+		return reference(name), true // SPDX has no name for the exception, so none for the whole
 	}
 	return named(name), true
 }

@@ -1051,3 +1051,31 @@ var phrases = []phrase{
 	{"OFL-1.1", []string{"sil open font license", "1.1"}, nil},
 	{"EPL-2.0", []string{"eclipse public license", "2.0"}, nil},
 }
+
+// exceptions are the SPDX ids of exceptions, by their lower-case name without
+// "-exception" at its end.
+var exceptions = map[string]string{
+	"autoconf":                       "Autoconf-exception-3.0",
+	"autoconf-exception-2.0":         "Autoconf-exception-2.0",
+	"autoconf-exception-3.0":         "Autoconf-exception-3.0",
+	"bison":                          "Bison-exception-2.2",
+	"bison-exception-2.2":            "Bison-exception-2.2",
+	"classpath":                      "Classpath-exception-2.0",
+	"classpath-2.0":                  "Classpath-exception-2.0",
+	"classpath-exception-2.0":        "Classpath-exception-2.0",
+	"ecos-exception-2.0":             "eCos-exception-2.0",
+	"font":                           "Font-exception-2.0",
+	"font-exception-2.0":             "Font-exception-2.0",
+	"gcc":                            "GCC-exception-3.1",
+	"gcc-exception-2.0":              "GCC-exception-2.0",
+	"gcc-exception-3.1":              "GCC-exception-3.1",
+	"libtool":                        "Libtool-exception",
+	"linux-syscall-note":             "Linux-syscall-note",
+	"llvm":                           "LLVM-exception",
+	"ocaml-lgpl-linking":             "OCaml-LGPL-linking-exception",
+	"openjdk-assembly-exception-1.0": "OpenJDK-assembly-exception-1.0",
+	"qt-gpl-exception-1.0":           "Qt-GPL-exception-1.0",
+	"swift":                          "Swift-exception",
+	"universal-foss-exception-1.0":   "Universal-FOSS-exception-1.0",
+	"wxwindows-exception-3.1":        "WxWindows-exception-3.1",
+}

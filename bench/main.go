@@ -1,0 +1,205 @@
+// Command bench measures sekisho beside the floor (decompress, hash, read tar
+// headers; layers in parallel, with the standard library) and beside every peer
+// found on the machine, in one run, on images that images.sh makes. It prints
+// one row a tool and image: medians of whole processes, and ratios to the floor.
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"sekisho/image"
+	"sekisho/image/layout"
+)
+
+func main() {
+	dir := flag.String("dir", "/var/tmp/sekisho-bench", "where the images are made")
+	names := flag.String("images", "base,node,gobin,javapy,big", "images to measure")
+	runs := flag.Int("runs", 3, "counted runs, after one that is not")
+	floor := flag.String("floor", "", "be the floor for this layout and end")
+	flag.Parse()
+	if err := run(*dir, strings.Split(*names, ","), *runs, *floor); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(dir string, names []string, runs int, floor string) error {
+	if floor != "" {
+		return beFloor(floor)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	script := exec.Command("bench/images.sh", append([]string{dir}, names...)...)
+	script.Stderr = os.Stderr
+	if err := script.Run(); err != nil {
+		return fmt.Errorf("images.sh: %w", err)
+	}
+	fmt.Println("| image | tool | wall s | CPU s | peak MB | written MB | CPU / floor | wall / floor |\n|---|---|--:|--:|--:|--:|--:|--:|")
+	for _, name := range names {
+		if err := measure(self, filepath.Join(dir, name), name, runs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tool is a command to measure; LAYOUT stands for the image and CACHE for a
+// fresh directory.
+type tool struct {
+	name string
+	args []string
+	warm bool // measured with what the run before left
+}
+
+func tools(self string) []tool {
+	list := []tool{
+		{"floor", []string{self, "-floor", "LAYOUT"}, false},
+		{"sekisho", []string{"./sekisho", "scan", "-q", "--format", "json", "--cache-dir", "CACHE", "oci:LAYOUT"}, false},
+		{"sekisho, SBOM", []string{"./sekisho", "sbom", "-q", "--cache-dir", "CACHE", "oci:LAYOUT"}, false},
+		{"sekisho, unchanged", []string{"./sekisho", "scan", "-q", "--format", "json", "--cache-dir", "CACHE", "oci:LAYOUT"}, true},
+	}
+	peers := []tool{
+		{"syft", []string{"syft", "scan", "oci-dir:LAYOUT", "-q", "-o", "cyclonedx-json"}, false},
+		{"trivy", []string{"trivy", "image", "--cache-dir", "CACHE", "--offline-scan", "--format", "cyclonedx", "-q", "--input", "LAYOUT"}, false},
+		{"grype", []string{"grype", "oci-dir:LAYOUT", "-q"}, false},
+		{"osv-scanner", []string{"osv-scanner", "scan", "image", "--offline", "--archive", "LAYOUT"}, false},
+		{"dockle", []string{"dockle", "--input", "LAYOUT"}, false},
+	}
+	for _, p := range peers {
+		if _, err := exec.LookPath(p.args[0]); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// figures of one process.
+type figures struct{ wall, cpu, peak, written float64 }
+
+func measure(self, image, name string, runs int) error {
+	var base figures
+	for i, t := range tools(self) {
+		var list []figures
+		cache, err := os.MkdirTemp("", "sekisho-bench-")
+		if err != nil {
+			return err
+		}
+		for n := range runs + 1 {
+			if !t.warm {
+				os.RemoveAll(cache)
+			}
+			f, err := once(t, image, cache)
+			if err != nil {
+				return fmt.Errorf("%s on %s: %w", t.name, name, err)
+			}
+			if n > 0 {
+				list = append(list, f)
+			}
+		}
+		os.RemoveAll(cache)
+		m := figures{median(list, func(f figures) float64 { return f.wall }), median(list, func(f figures) float64 { return f.cpu }),
+			median(list, func(f figures) float64 { return f.peak }), median(list, func(f figures) float64 { return f.written })}
+		if i == 0 {
+			base = m
+		}
+		fmt.Printf("| %s | %s | %.2f | %.2f | %.0f | %.1f | %.2f | %.2f |\n", name, t.name, m.wall, m.cpu, m.peak, m.written, m.cpu/base.cpu, m.wall/base.wall)
+	}
+	return nil
+}
+
+func median(list []figures, of func(figures) float64) float64 {
+	var v []float64
+	for _, f := range list {
+		v = append(v, of(f))
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func once(t tool, image, cache string) (figures, error) {
+	var args []string
+	for _, a := range t.args {
+		args = append(args, strings.NewReplacer("LAYOUT", image, "CACHE", cache).Replace(a))
+	}
+	var fail strings.Builder
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = &fail
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return figures{}, fmt.Errorf("%w: %s", err, fail.String())
+	}
+	u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return figures{time.Since(start).Seconds(), cpu.Seconds(), float64(u.Maxrss) / 1024, float64(u.Oublock) * 512 / 1e6}, nil
+}
+
+// beFloor does the least that any scanner must: decompress, hash, read headers.
+func beFloor(path string) error {
+	img, err := layout.Open(context.Background(), path, layout.Options{})
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(img.Layers))
+	slots := make(chan struct{}, 2)
+	var wait sync.WaitGroup
+	for i, l := range img.Layers {
+		wait.Go(func() {
+			slots <- struct{}{}
+			errs[i] = floorLayer(l)
+			<-slots
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return json.NewEncoder(io.Discard).Encode(errs)
+}
+
+func floorLayer(l image.Layer) error {
+	rc, err := l.Open(context.Background())
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
+	z, err := gzip.NewReader(rc)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	in := io.TeeReader(z, h)
+	r := tar.NewReader(in)
+	for {
+		if _, err := r.Next(); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return err
+	}
+	if got := fmt.Sprintf("sha256:%x", h.Sum(nil)); got != string(l.DiffID) {
+		return fmt.Errorf("diff id %s, want %s", got, l.DiffID)
+	}
+	return nil
+}
