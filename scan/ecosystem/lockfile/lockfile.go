@@ -83,11 +83,17 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 	}
 	switch p[len(p)-1] {
 	case 'k', 'n', 'd', 'l', 'e', 'N', 's', 'c':
-		if _, ok := find(p); ok {
+		if form, ok := find(p); ok && (form.how == sekisho.Installed || !inPackage(p)) {
 			return analyze.Whole
 		}
 	}
 	return analyze.Skip
+}
+
+// inPackage reports whether a lock file lies inside an installed package: it
+// was its author's and says nothing about what is here.
+func inPackage(p string) bool {
+	return strings.Contains(p, "node_modules/") || strings.Contains(p, "/gems/") || strings.Contains(p, "-packages/") || strings.Contains(p, "/vendor/")
 }
 
 // Analyze reads one file.

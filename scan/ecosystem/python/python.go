@@ -52,11 +52,11 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 	case 'k':
 		switch p[strings.LastIndexByte(p, '/')+1:] {
 		case "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock":
-			return analyze.Whole
+			return outside(p)
 		}
 	case 't':
 		if strings.HasSuffix(p, ".txt") && strings.HasPrefix(p[strings.LastIndexByte(p, '/')+1:], "requirements") && f.Size < 1<<20 {
-			return analyze.Whole
+			return outside(p)
 		}
 	case 'n':
 		if strings.HasSuffix(p, ".json") && strings.Contains(p, "conda-meta/") {
@@ -64,6 +64,14 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 		}
 	}
 	return analyze.Skip
+}
+
+// outside wants a lock file that does not lie inside an installed package.
+func outside(p string) analyze.Want {
+	if strings.Contains(p, "-packages/") || strings.Contains(p, "node_modules/") {
+		return analyze.Skip
+	}
+	return analyze.Whole
 }
 
 // Analyze reads one file.

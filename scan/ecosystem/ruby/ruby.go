@@ -32,7 +32,7 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 			return analyze.Whole
 		}
 	case 'k':
-		if strings.HasSuffix(p, "Gemfile.lock") {
+		if strings.HasSuffix(p, "Gemfile.lock") && !strings.Contains(p, "/gems/") { // a gem's own lock file is its author's
 			return analyze.Whole
 		}
 	case 'd':
