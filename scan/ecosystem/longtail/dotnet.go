@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-
 )
 
 // libraries reads "libraries" of NAME.deps.json and project.assets.json. The
@@ -155,4 +154,3 @@ func paket(s *sink) error {
 	}
 	return nil
 }
-

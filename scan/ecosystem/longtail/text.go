@@ -29,13 +29,21 @@ func members(data []byte, see func(key string, raw []byte) error) (err error) {
 		return nil
 	}
 	form := jsonpick.Object(data, func(key, raw []byte) bool {
-		err = see(string(key), raw)
+		err = see(keyText(key), raw)
 		return err == nil
 	})
 	if err == nil {
 		err = form
 	}
 	return err
+}
+
+// keyText decodes a key; .NET escapes the plus sign of versions.
+func keyText(key []byte) string {
+	if bytes.IndexByte(key, '\\') < 0 {
+		return string(key)
+	}
+	return jsonpick.String([]byte(`"` + string(key) + `"`))
 }
 
 // document is members of a file, which has to be an object.
