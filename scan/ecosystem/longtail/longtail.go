@@ -43,13 +43,22 @@ func (reader) Wants(f *analyze.File) analyze.Want {
 		}
 		return analyze.Skip
 	}
-	if !f.Mode.IsRegular() || find(p) == nothing {
+	if !f.Mode.IsRegular() {
+		return analyze.Skip
+	}
+	if form := find(p); form == nothing || form < firstInstalled && inPackage(p) {
 		return analyze.Skip
 	}
 	if f.Size > maxSize {
 		return analyze.Header // to say so
 	}
 	return analyze.Whole
+}
+
+// inPackage reports whether a lock file lies inside an installed package: it
+// was its author's and says nothing about what is here.
+func inPackage(p string) bool {
+	return strings.Contains(p, "node_modules/") || strings.Contains(p, "vendor/") || strings.Contains(p, "/gems/") || strings.Contains(p, "-packages/")
 }
 
 // Analyze reads one file, or takes a directory of the Nix store by its name.

@@ -122,7 +122,7 @@ func TestNix(t *testing.T) {
 
 // TestSkipped: near misses that a layer is full of.
 func TestSkipped(t *testing.T) {
-	for _, path := range []string{"usr/lib/python3/a.json", "app/my-composer.lock", "usr/share/doc/status", "var/lib/dpkg/status", "app/DESCRIPTION", "var/db/pkg/a/b-1/SIZE", "x/meta/snap.yaml", "etc/packages.configs", "Applications/a.app", "nix/store/.links"} {
+	for _, path := range []string{"usr/lib/python3/a.json", "app/my-composer.lock", "usr/share/doc/status", "var/lib/dpkg/status", "app/DESCRIPTION", "var/db/pkg/a/b-1/SIZE", "x/meta/snap.yaml", "etc/packages.configs", "Applications/a.app", "nix/store/.links", "app/node_modules/a/composer.lock", "vendor/a/b/composer.lock"} {
 		if w := longtail.New().Wants(&analyze.File{Path: path, Mode: 0o644}); w != analyze.Skip {
 			t.Errorf("%s: Wants is %d", path, w)
 		}
