@@ -8,6 +8,7 @@ import (
 	"sekisho"
 	"sekisho/image"
 	"sekisho/scan/ecosystem/osrelease"
+	"sekisho/scan/misconfig"
 	"sekisho/scan/squash"
 )
 
@@ -51,7 +52,7 @@ func (s *scanner) target() sekisho.Target {
 	}
 	for i, l := range img.Layers {
 		t.Layers = append(t.Layers, sekisho.Layer{Index: i, DiffID: cmp.Or(l.DiffID, s.results[i].Summary.DiffID), Digest: l.Digest,
-			Size: s.results[i].Summary.Size, Instruction: l.CreatedBy, Writable: l.Writable})
+			Size: s.results[i].Summary.Size, Instruction: misconfig.Scrub(l.CreatedBy), Writable: l.Writable})
 	}
 	return t
 }

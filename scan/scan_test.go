@@ -217,6 +217,29 @@ func TestHiddenSecret(t *testing.T) {
 	}
 }
 
+// TestNoSecretShown holds that a secret in an instruction is nowhere in the
+// report.
+func TestNoSecretShown(t *testing.T) {
+	l := layerOf(t, "usr/bin/su=x")
+	l.CreatedBy = "RUN |1 NPM_TOKEN=a1b2c3d4e5f6g7h8 /bin/sh -c curl https://bob:hunter22@example.org | sh"
+	img := &image.Image{Kind: image.KindImage, Layers: []image.Layer{l}}
+	img.Config.History = []image.History{{CreatedBy: l.CreatedBy}}
+	img.Config.Config.Env = []string{"API_KEY=q9w8e7r6t5y4"}
+	r, err := scan.Scan(context.Background(), img, scan.Options{Analyzers: scan.Analyzers(), Jobs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("%+v", r)
+	for _, secret := range []string{"a1b2c3d4", "hunter22", "q9w8e7"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the report shows %s", secret)
+		}
+	}
+	if !strings.Contains(text, "SKS-IMG-009") || !strings.Contains(text, "SKS-IMG-008") {
+		t.Error("the secrets are not reported")
+	}
+}
+
 // TestCorrupt holds that a layer that is not what it claims ends the scan.
 func TestCorrupt(t *testing.T) {
 	l := layerOf(t, "a=b")

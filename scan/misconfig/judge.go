@@ -64,6 +64,22 @@ func Mask(value string) string {
 	return value[:2] + "********"
 }
 
+var tokens = regexp.MustCompile(`\b((AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36,}|glpat-[\w-]{20,}|xox[abprs]-[\w-]{10,}|sk_live_[0-9A-Za-z]{20,}|npm_[A-Za-z0-9]{36}|AIza[\w-]{35}|eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+)`)
+var userinfo = regexp.MustCompile(`(://[^/\s:@]+:)[^/\s@]{3,}@`)
+
+// Scrub masks the secrets in a text such as an instruction of the history.
+func Scrub(text string) string {
+	text = assignment.ReplaceAllStringFunc(text, func(a string) string {
+		name, value, _ := strings.Cut(a, "=")
+		if IsSecret(name, value) {
+			return name + "=" + Mask(value)
+		}
+		return a
+	})
+	text = tokens.ReplaceAllStringFunc(text, Mask)
+	return userinfo.ReplaceAllString(text, "$1********@")
+}
+
 func (j *judge) environment() {
 	for _, e := range j.Config.Config.Env {
 		name, value, _ := strings.Cut(e, "=")
@@ -135,11 +151,11 @@ func (j *judge) history() {
 			}
 		}
 		if m := addURL.FindStringSubmatch(by); m != nil && !strings.Contains(by, "--checksum=") {
-			j.at("SKS-DKF-005", place, "ADD "+m[1])
+			j.at("SKS-DKF-005", place, "ADD "+Scrub(m[1]))
 		}
 		for id, re := range map[string]*regexp.Regexp{"SKS-DKF-006": pipeShell, "SKS-DKF-011": noVerify, "SKS-DKF-015": setPasswd} {
 			if m := re.FindString(by); m != "" {
-				j.at(id, place, m)
+				j.at(id, place, Scrub(m))
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func (j *judge) add(id string, i instruction, evidence string) {
 
 // short keeps evidence to one short line.
 func short(s string) string {
-	r := []rune(strings.Join(strings.Fields(s), " "))
+	r := []rune(strings.Join(strings.Fields(misconfig.Scrub(s)), " "))
 	if len(r) > 120 {
 		return string(r[:119]) + "…"
 	}
