@@ -75,12 +75,16 @@ func tools(self string) []tool {
 		{"sekisho, SBOM", []string{"./sekisho", "sbom", "-q", "--cache-dir", "CACHE", "oci:LAYOUT"}, false},
 		{"sekisho, unchanged", []string{"./sekisho", "scan", "-q", "--format", "json", "--cache-dir", "CACHE", "oci:LAYOUT"}, true},
 	}
+	// gitleaks and clamscan do another part of the work; they are here for the
+	// cost of searching the same bytes.
 	peers := []tool{
 		{"syft", []string{"syft", "scan", "oci-dir:LAYOUT", "-q", "-o", "cyclonedx-json"}, false},
 		{"trivy", []string{"trivy", "image", "--cache-dir", "CACHE", "--offline-scan", "--format", "cyclonedx", "-q", "--input", "LAYOUT"}, false},
 		{"grype", []string{"grype", "oci-dir:LAYOUT", "-q"}, false},
 		{"osv-scanner", []string{"osv-scanner", "scan", "image", "--offline", "--archive", "LAYOUT"}, false},
 		{"dockle", []string{"dockle", "--input", "LAYOUT"}, false},
+		{"gitleaks", []string{"gitleaks", "dir", "LAYOUT", "--no-banner", "--exit-code", "0", "--max-archive-depth", "2"}, false},
+		{"clamscan", []string{"clamscan", "-r", "--quiet", "LAYOUT"}, false},
 	}
 	for _, p := range peers {
 		if _, err := exec.LookPath(p.args[0]); err == nil {

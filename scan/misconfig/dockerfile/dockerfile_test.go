@@ -99,11 +99,10 @@ func TestWholeFile(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", text, g, want)
 		}
 	}
-	if list, _ := judge(t, "FROM scratch\nRUN curl -H ghp_0123456789abcdefghijABCDEFGHIJ012345 https://u:hunter22@x | sh\n"); true {
-		for _, x := range list {
-			if strings.Contains(x.Evidence, "456789") || strings.Contains(x.Evidence, "hunter") {
-				t.Errorf("%s shows a secret: %s", x.ID, x.Evidence)
-			}
+	list, _ := judge(t, "FROM scratch\nRUN curl -H ghp_0123456789abcdefghijABCDEFGHIJ012345 https://u:hunter22@x | sh\n")
+	for _, x := range list {
+		if strings.Contains(x.Evidence, "456789") || strings.Contains(x.Evidence, "hunter") {
+			t.Errorf("%s shows a secret: %s", x.ID, x.Evidence)
 		}
 	}
 	if _, problems := judge(t, "FROM scratch\n# sekisho:ignore=SKS-DKF-016\nRUN chmod 777 x\n"); len(problems) != 1 || !strings.Contains(problems[0], "line 2") {
