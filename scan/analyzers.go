@@ -7,9 +7,10 @@ import (
 	"sekisho/scan/ecosystem/dpkg"
 	"sekisho/scan/ecosystem/golang"
 	"sekisho/scan/ecosystem/java"
-	"sekisho/scan/ecosystem/lockfile"
+	"sekisho/scan/ecosystem/longtail"
 	"sekisho/scan/ecosystem/npm"
 	"sekisho/scan/ecosystem/osrelease"
+	"sekisho/scan/ecosystem/pacman"
 	"sekisho/scan/ecosystem/python"
 	"sekisho/scan/ecosystem/rpm"
 	"sekisho/scan/ecosystem/ruby"
@@ -25,13 +26,14 @@ func Analyzers() []analyze.Analyzer {
 		dpkg.New(),
 		apk.New(),
 		rpm.New(),
+		pacman.New(),
 		npm.New(),
 		python.New(),
 		ruby.New(),
 		golang.New(),
 		java.New(),
 		rust.New(),
-		lockfile.New(),
+		longtail.New(),
 		binary.New(),
 		misconfig.Files{},
 		dockerfile.New(),

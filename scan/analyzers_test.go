@@ -16,7 +16,7 @@ import (
 // names are paths that some analyzer wants to see, one of each kind.
 var names = []string{
 	"var/lib/dpkg/status", "var/lib/dpkg/status.d/a", "var/lib/dpkg/status.d/a.md5sums", "var/lib/dpkg/info/a.list", "usr/share/doc/a/copyright", "usr/lib/opkg/status",
-	"lib/apk/db/installed", "var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpmmanifest/container-manifest-2",
+	"lib/apk/db/installed", "var/lib/rpm/Packages", "var/lib/rpm/Packages.db", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpmmanifest/container-manifest-2", "var/lib/pacman/local/a-1-1/desc", "var/lib/pacman/local/a-1-1/files",
 	"etc/os-release", "etc/redhat-release", "etc/lsb-release", "etc/passwd", "etc/shadow", "etc/group",
 	"app/node_modules/a/package.json", "app/package-lock.json", "app/yarn.lock", "app/pnpm-lock.yaml", "app/bun.lock",
 	"lib/a.dist-info/METADATA", "lib/a.egg-info/PKG-INFO", "lib/a.egg-info", "app/a-1.0-py3-none-any.whl", "app/poetry.lock", "app/uv.lock", "app/Pipfile.lock", "app/requirements.txt", "conda-meta/a.json",
@@ -154,14 +154,14 @@ var samples = []struct{ path, content, want string }{
 	{"app/uv.lock", "version = 1\n\n[[package]]\nname = \"app\"\nversion = \"0.1\"\nsource = { virtual = \".\" }\n\n[[package]]\nname = \"flask\"\nversion = \"2.0.1\"\nsource = { registry = \"x\" }\n", "pkg:pypi/flask@2.0.1"},
 	{"gems/specifications/rack-2.2.3.gemspec", "# -*- encoding: utf-8 -*-\n# stub: rack 2.2.3 ruby lib\n\nGem::Specification.new do |s|\n  s.licenses = [\"MIT\".freeze]\n", "pkg:gem/rack@2.2.3"},
 	{"app/Gemfile.lock", "PATH\n  remote: .\n  specs:\n    app (0.1)\n\nGEM\n  remote: https://rubygems.org/\n  specs:\n    rack (2.2.3)\n    rails (7.0)\n      rack (>= 2)\n\nDEPENDENCIES\n  rack\n", "pkg:gem/rack@2.2.3 pkg:gem/rails@7.0"},
-	{"app/composer.lock", `{"packages":[{"name":"monolog/monolog","version":"v2.0.0","license":["MIT"]}],"packages-dev":[]}`, "pkg:composer/monolog/monolog@2.0.0"},
+	{"app/composer.lock", `{"packages":[{"name":"monolog/monolog","version":"v2.0.0","license":["MIT"]}],"packages-dev":[]}`, "pkg:composer/monolog/monolog@v2.0.0"},
 	{"app/a.deps.json", `{"libraries":{"App/1.0.0":{"type":"project"},"Newtonsoft.Json/13.0.1":{"type":"package"}}}`, "pkg:nuget/Newtonsoft.Json@13.0.1"},
 	{"app/Package.resolved", `{"pins":[{"location":"https://github.com/apple/swift-nio.git","state":{"version":"2.0.0"}}],"version":2}`, "pkg:swift/github.com/apple/swift-nio@2.0.0"},
 	{"app/Podfile.lock", "PODS:\n  - AFNetworking (4.0.1):\n    - AFNetworking/X (= 4.0.1)\n", "pkg:cocoapods/AFNetworking@4.0.1"},
 	{"app/pubspec.lock", "packages:\n  async:\n    dependency: direct main\n    description:\n      name: async\n    source: hosted\n    version: \"2.11.0\"\n", "pkg:pub/async@2.11.0"},
 	{"app/mix.lock", "%{\n  \"jason\": {:hex, :jason, \"1.4.0\", \"abc\", [:mix], [], \"hexpm\", \"d\"},\n}\n", "pkg:hex/jason@1.4.0"},
 	{"app/renv.lock", `{"Packages":{"R6":{"Package":"R6","Version":"2.5.1"}}}`, "pkg:cran/R6@2.5.1"},
-	{"app/Manifest.toml", "[[deps.JSON]]\ndeps = [\"Dates\"]\nuuid = \"x\"\nversion = \"0.21.3\"\n\n[[deps.Dates]]\nuuid = \"y\"\n", "pkg:julia/JSON@0.21.3"},
+	{"app/Manifest.toml", "[[deps.JSON]]\ndeps = [\"Dates\"]\nuuid = \"x\"\nversion = \"0.21.3\"\n\n[[deps.Dates]]\nuuid = \"y\"\n", "pkg:julia/JSON@0.21.3?uuid=x"},
 	{"app/cabal.project.freeze", "constraints: any.aeson ==2.0.3.0,\n             any.base ==4.15\n", "pkg:hackage/aeson@2.0.3.0 pkg:hackage/base@4.15"},
 	{"app/stack.yaml.lock", "packages:\n- completed:\n    hackage: fuzzyset-0.2.4@sha256:abc,123\n", "pkg:hackage/fuzzyset@0.2.4"},
 	{"app/conan.lock", `{"version":"0.5","requires":["zlib/1.2.11#abc%123"]}`, "pkg:conan/zlib@1.2.11"},
@@ -170,6 +170,7 @@ var samples = []struct{ path, content, want string }{
 	{"rocks/lua-cjson.rockspec", "package = \"lua-cjson\"\nversion = \"2.1.0-1\"\n", "pkg:luarocks/lua-cjson@2.1.0-1"},
 	{"app/Cargo.lock", "version = 3\n\n[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"registry+https://x\"\n", "pkg:cargo/serde@1.0.1"},
 	{"opt/java/release", "IMPLEMENTOR=\"Eclipse Adoptium\"\nJAVA_VERSION=\"17.0.9\"\n", "pkg:generic/openjdk@17.0.9"},
+	{"var/lib/pacman/local/zlib-1:1.3-2/desc", "%NAME%\nzlib\n\n%VERSION%\n1:1.3-2\n\n%BASE%\nzlib\n\n%ARCH%\nx86_64\n\n%LICENSE%\nZlib\n", "pkg:alpm/zlib@1:1.3-2?arch=x86_64"},
 	{"lib/apk/db/installed", "P:musl\nV:1.2.5-r1\nA:x86_64\nL:MIT\no:musl\nF:lib\nR:ld-musl-x86_64.so.1\n\n", "pkg:apk/musl@1.2.5-r1?arch=x86_64"},
 }
 
