@@ -154,6 +154,9 @@ func (w *writer) place(x sekisho.Finding) {
 	if l, ok := layerOf(w.r, x.Location.Layer); ok && w.r.Target.Kind != "directory" {
 		parts = append(parts, w.t("report.layer", "index", l.Index)+": "+fit(visible(instruction(l.Instruction)), 40))
 	}
+	if x.Location.Layer == "" && x.Location.Instruction != "" {
+		parts = append(parts, fit(visible(instruction(x.Location.Instruction)), 40))
+	}
 	if x.Location.Changed {
 		parts = append(parts, w.t("report.changed"))
 	}

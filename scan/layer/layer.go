@@ -6,7 +6,6 @@ package layer
 
 import (
 	"sekisho"
-	"sekisho/internal/siphash"
 	"sekisho/scan/analyze"
 	"sekisho/scan/walk"
 )
@@ -45,6 +44,3 @@ type Link struct {
 	Path   string
 	Target string // as written
 }
-
-// Hash names a path in Result's sets.
-func Hash(key *siphash.Key, path string) uint64 { return key.Sum(path) }

@@ -5,6 +5,8 @@
 package misconfig
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"sekisho"
@@ -63,8 +65,23 @@ func Image(in Input) []Judged {
 // source tree.
 func (j *judge) isRoot() bool { return j.Kind != image.KindDirectory || j.OS != nil }
 
-// add notes a finding of the configuration.
-func (j *judge) add(id, evidence string) { j.at(id, Placed{Layer: -1}, evidence) }
+// add notes a finding of the configuration. Its evidence begins with the
+// instruction's name and its subject, as "ENV NAME=…": the last instruction of
+// the history that has both is said to have made it.
+func (j *judge) add(id, evidence string) {
+	j.at(id, Placed{Layer: -1}, evidence)
+	name, subject, ok := strings.Cut(evidence, " ")
+	subject, _, _ = strings.Cut(subject, "=")
+	if !ok || subject == "" {
+		return
+	}
+	for _, h := range slices.Backward(j.Config.History) {
+		if strings.Contains(h.CreatedBy, name+" ") && strings.Contains(h.CreatedBy, strings.Trim(subject, `"`)) {
+			j.list[len(j.list)-1].Location.Instruction = Scrub(h.CreatedBy)
+			return
+		}
+	}
+}
 
 // at notes a finding in a file.
 func (j *judge) at(id string, p Placed, evidence string) {

@@ -126,6 +126,19 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// TestInstruction holds that a finding of the configuration names the
+// instruction that made it, its secret masked.
+func TestInstruction(t *testing.T) {
+	c := good()
+	c.Config.Env = []string{"DB_PASSWORD=Tr0ub4dor-and-3"}
+	c.History = []image.History{{CreatedBy: "RUN make"}, {CreatedBy: "ENV DB_PASSWORD=Tr0ub4dor-and-3", EmptyLayer: true}, {CreatedBy: "CMD x", EmptyLayer: true}}
+	for _, j := range judge(t, c, "", nil) {
+		if j.ID == "SKS-IMG-008" && j.Location.Instruction != "ENV DB_PASSWORD=Tr********" {
+			t.Errorf("made by %q", j.Location.Instruction)
+		}
+	}
+}
+
 // TestWords holds that every check can be explained in both languages.
 func TestWords(t *testing.T) {
 	for _, lang := range i18n.Languages() {

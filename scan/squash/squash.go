@@ -26,15 +26,14 @@ const maxLinks = 40
 
 // Tree is the image as one file system, as far as it is known.
 type Tree struct {
-	Files  []Placed // in the order of layers, then of paths
-	layers []*layer.Result
-	key    siphash.Key
-	links  map[string]string // visible symbolic links, to their targets as written
+	Files []Placed // in the order of layers, then of paths
+	key   siphash.Key
+	links map[string]string // visible symbolic links, to their targets as written
 }
 
 // Squash lays the layers over one another.
 func Squash(layers []*layer.Result, key siphash.Key) *Tree {
-	t := &Tree{layers: layers, key: key, links: map[string]string{}}
+	t := &Tree{key: key, links: map[string]string{}}
 	covers := make([]cover, len(layers))
 	for i, l := range layers {
 		covers[i] = newCover(l)
@@ -157,29 +156,6 @@ func (t *Tree) follow(p string) (string, bool) {
 }
 
 func clean(p string) string { return strings.TrimPrefix(path.Clean("/"+p), "/") }
-
-// Has reports whether a container sees an entry at the path, its links
-// followed.
-func (t *Tree) Has(p string) bool {
-	p, ok := t.Resolve(p)
-	if !ok {
-		return false
-	}
-	hashes := t.hashPath(nil, p)
-	if len(hashes) == 0 {
-		return true
-	}
-	for i := len(t.layers) - 1; i >= 0; i-- {
-		c := newCover(t.layers[i])
-		if has(c.NonDirs, hashes[0]) || has(c.Dirs, hashes[0]) {
-			return true
-		}
-		if hidden([]cover{c}, p, hashes) {
-			return false
-		}
-	}
-	return false
-}
 
 // Find returns the visible file at a path, links followed.
 func (t *Tree) Find(p string) (Placed, bool) {

@@ -122,8 +122,8 @@ func metadata(data []byte, out *analyze.Result) {
 		case "license-expression":
 			expression = value
 		case "classifier":
-			if rest, ok := strings.CutPrefix(value, "License ::"); ok {
-				classifiers = append(classifiers, strings.TrimSpace(rest[strings.LastIndex(rest, "::")+2*b2i(strings.Contains(rest, "::")):]))
+			if strings.HasPrefix(value, "License ::") {
+				classifiers = append(classifiers, strings.TrimSpace(value[strings.LastIndex(value, "::")+2:]))
 			}
 		}
 	}
@@ -133,13 +133,6 @@ func metadata(data []byte, out *analyze.Result) {
 	p := pack(name, version, sekisho.Installed)
 	p.Licence = licenceOf(expression, text, classifiers)
 	out.Packages = append(out.Packages, p)
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // licenceOf prefers the expression, then a text that has a name, then the
