@@ -1,6 +1,7 @@
 package walk
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 
@@ -14,16 +15,18 @@ import (
 // support 8 MiB; zstd -19 --long wants up to 128 MiB).
 const maxZstd = 128 << 20
 
+// readSize is how many stored bytes are read at once.
+const readSize = 128 << 10
+
 // decompress looks at the first bytes and returns the uncompressed stream;
 // plain says that it was not compressed.
 func decompress(in io.Reader) (out io.ReadCloser, plain bool, err error) {
-	head := make([]byte, 512)
-	n, err := io.ReadFull(in, head)
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	whole := bufio.NewReaderSize(in, readSize)
+	head, err := whole.Peek(blockSize)
+	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
-	head = head[:n]
-	whole := io.MultiReader(bytes.NewReader(head), in)
+	n := len(head)
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		zr, err := gzip.NewReader(whole)
