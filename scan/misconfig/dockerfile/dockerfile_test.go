@@ -79,11 +79,11 @@ func TestWholeFile(t *testing.T) {
 		"FROM debian\nUSER 1\nHEALTHCHECK CMD x\n":                                                               "SKS-DKF-001:1 SKS-DKF-002:1",
 		"ARG V=12\nFROM debian:$V@sha256:a\nUSER 0\nHEALTHCHECK CMD x\n":                                         "SKS-IMG-001:3",
 		"FROM a@sha256:a AS b\nUSER root\nFROM b\nUSER 1\nHEALTHCHECK CMD x\n":                                   "",
-		"FROM scratch\nUSER 1\nHEALTHCHECK NONE\n":                                                               "SKS-IMG-002:2",
+		"FROM scratch\nUSER 1\nHEALTHCHECK NONE\n":                                                               "SKS-IMG-002:3",
 		"# syntax=evil/frontend:1\nFROM scratch\nUSER 1\nHEALTHCHECK CMD x\n":                                    "SKS-DKF-019:1",
 		"FROM scratch\nUSER 1\nHEALTHCHECK CMD x\nRUN a \\\n  # note\n  && \\\n  chmod 777 x\n":                  "SKS-DKF-016:4",
 		"FROM scratch\nUSER 1\nHEALTHCHECK CMD x\nRUN <<EOF\nchmod 777 x\nEOF\nWORKDIR /etc\n":                   "SKS-DKF-016:4 SKS-DKF-022:7",
-		"# escape=`\nFROM scratch\nUSER 1\nHEALTHCHECK CMD x\nRUN a `\n chmod 777 x\n":                           "SKS-DKF-016:5",
+		"# escape=`\nFROM scratch\nUSER 1\nHEALTHCHECK CMD x\nRUN a && `\n chmod 777 x\n":                        "SKS-DKF-016:5",
 		"FROM scratch\nUSER 1\nHEALTHCHECK CMD x\n# sekisho:ignore=SKS-DKF-016 shared volume\nRUN chmod 777 x\n": "SKS-DKF-016:5 accepted",
 	} {
 		list, _ := judge(t, text)
@@ -114,7 +114,7 @@ func TestWords(t *testing.T) {
 	for _, lang := range i18n.Languages() {
 		p := i18n.New(lang)
 		for _, id := range dockerfile.Checks() {
-			for _, part := range []string{"title", "fix"} {
+			for _, part := range []string{"title", "fix", "why"} {
 				if !p.Has("check." + id + "." + part) {
 					t.Errorf("%s: no %s of %s", lang, part, id)
 				}
