@@ -118,19 +118,24 @@ var (
 // pipes judges what goes from one program into the next.
 func (j *judge) pipes(r step) {
 	pipefail := slices.ContainsFunc(r.stage.shell, func(w string) bool { return strings.Contains(w, "pipefail") })
-	fetching := false
+	fetching := ""
 	for n, c := range r.calls {
 		pipefail = pipefail || c.program == "set" && slices.ContainsFunc(c.args, func(a string) bool { return a == "pipefail" })
 		if c.piped && !c.nested && !r.exec && !pipefail && n+1 < len(r.calls) {
 			j.add("SKS-DKF-025", r.instruction, c.line+" | "+r.calls[n+1].program)
 		}
-		if fetching && interprets(c) {
-			j.add("SKS-DKF-006", r.instruction, "… | "+c.line)
+		if fetching != "" && interprets(c) {
+			j.add("SKS-DKF-006", r.instruction, fetching+" | "+c.line)
 		}
 		if arg := strings.Join(c.args, " "); (slices.Contains(shells, c.program) || c.program == "eval" || c.program == "source" || c.program == ".") && fetched.MatchString(arg) {
 			j.add("SKS-DKF-006", r.instruction, c.line)
 		}
-		fetching = c.piped && (fetching || c.program == "curl" || c.program == "wget")
+		switch {
+		case !c.piped:
+			fetching = ""
+		case c.program == "curl" || c.program == "wget":
+			fetching = c.line
+		}
 	}
 }
 
