@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"sekisho"
+	"sekisho/internal/inflate"
 )
 
 // maxZstd bounds the window of a zstd frame in bytes (RFC 8878 recommends to
@@ -29,11 +29,7 @@ func decompress(in io.Reader) (out io.ReadCloser, plain bool, err error) {
 	n := len(head)
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		zr, err := gzip.NewReader(whole)
-		if err != nil {
-			return nil, false, err
-		}
-		return zr, false, nil
+		return io.NopCloser(inflate.NewReader(whole)), false, nil
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(head):
 		d, err := zstd.NewReader(whole, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstd), zstd.WithDecoderLowmem(true))
 		if err != nil {
