@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,12 @@ import (
 // hides still counts for secrets and malware: who has the image has the layer.
 func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer) []sekisho.Finding {
 	list := []sekisho.Finding{}
+	contexts := ignored(tree)
 	for _, f := range tree.Files {
 		for _, x := range f.Findings {
+			if x.ID == "SKS-DKF-020" && contexts[path.Dir(f.Path)] {
+				continue // the context was copied without what must stay out
+			}
 			if f.Hidden && x.Kind != sekisho.Secret && x.Kind != sekisho.Malware {
 				continue
 			}
@@ -31,6 +36,20 @@ func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer) []sekisho.
 		list[i].Fingerprint = fingerprint(list[i])
 	}
 	return list
+}
+
+// ignored lists the directories whose .dockerignore keeps .git and .env out of
+// the build context.
+func ignored(tree *squash.Tree) map[string]bool {
+	dirs := map[string]bool{}
+	for _, f := range tree.Files {
+		for _, fact := range f.Facts {
+			if fact.Kind == "dockerignore" && fact.Value == ".git .env" {
+				dirs[path.Dir(f.Path)] = true
+			}
+		}
+	}
+	return dirs
 }
 
 func place(x sekisho.Finding, layers []sekisho.Layer, at int) sekisho.Finding {
