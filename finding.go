@@ -46,8 +46,12 @@ type Finding struct {
 	Aliases     []string    `json:"aliases"`
 	Severity    Severity    `json:"severity"`
 	Title       string      `json:"title"`
-	Fix         string      `json:"fix,omitempty"`      // what to do, in the report's language
-	Evidence    string      `json:"evidence,omitempty"` // what was seen: a mode, a name, a masked value; never a secret
+	Fix         string      `json:"fix,omitempty"`        // what to do, in the report's language
+	Evidence    string      `json:"evidence,omitempty"`   // what was seen: a mode, a name, a masked value; never a secret
+	Confidence  string      `json:"confidence,omitempty"` // of a secret or malware: high, medium or low
+	Class       string      `json:"class,omitempty"`      // of a secret: access_token, password …; of malware: signature, rule, hash
+	Vendor      string      `json:"vendor,omitempty"`     // whose secret it is
+	Same        string      `json:"same,omitempty"`       // between layers only: tells equal values apart from others
 	Package     *PackageRef `json:"package,omitempty"`
 	Location    Location    `json:"location"`
 	Places      []Location  `json:"places,omitempty"` // further places of the same finding

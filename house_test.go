@@ -37,12 +37,13 @@ var owners = []struct {
 	rooms  []string
 	reason string
 }{
-	{"github.com/klauspost/compress", []string{"scan/walk", "image/archive", "internal/mkimage"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
 	{"github.com/goccy/go-yaml", []string{"policy"}, "YAML with line and column in errors"},
+	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},

@@ -19,9 +19,10 @@ import (
 	"sekisho/scan/misconfig/dockerfile"
 )
 
-// Analyzers returns all who look into files. A new ecosystem is a line here.
-func Analyzers() []analyze.Analyzer {
-	return []analyze.Analyzer{
+// Analyzers returns all who look into files: those who read packages and
+// configuration, and those given. A new ecosystem is a line here.
+func Analyzers(more ...analyze.Analyzer) []analyze.Analyzer {
+	return append([]analyze.Analyzer{
 		osrelease.New(),
 		dpkg.New(),
 		apk.New(),
@@ -37,5 +38,5 @@ func Analyzers() []analyze.Analyzer {
 		binary.New(),
 		misconfig.Files{},
 		dockerfile.New(),
-	}
+	}, more...)
 }

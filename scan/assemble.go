@@ -26,10 +26,16 @@ func (s *scanner) report(tree *squash.Tree) *sekisho.Report {
 	packages := s.packages(tree)
 	licence(tree, packages)
 	identify(r.Target.OS, packages)
-	packages = dropOwned(tree, s.key, packages)
+	installed := map[string]int{}
+	for _, p := range packages {
+		if osPackage(p.Type) {
+			installed[p.Type+":"+p.Name] = p.layer
+		}
+	}
+	packages = dropOwned(tree, s.key, installed, packages)
 	packages = dropUninstalled(packages)
 	r.Packages = s.finish(packages, r.Target.Layers)
-	r.Findings = s.findings(tree, r.Target.Layers)
+	r.Findings = s.findings(tree, r.Target.Layers, installed)
 	r.Problems = s.allProblems(tree, r.Target.Layers)
 	return r
 }

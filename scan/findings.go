@@ -15,7 +15,7 @@ import (
 
 // findings gathers what files and the configuration tell. What a later layer
 // hides still counts for secrets and malware: who has the image has the layer.
-func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer) []sekisho.Finding {
+func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer, installed map[string]int) []sekisho.Finding {
 	list := []sekisho.Finding{}
 	contexts := ignored(tree)
 	for _, f := range tree.Files {
@@ -31,9 +31,12 @@ func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer) []sekisho.
 			list = append(list, place(x, layers, f.Layer))
 		}
 	}
+	list = s.dropPublished(tree, installed, list)
+	list = merge(append(list, s.configured(layers)...), layers)
 	list = append(list, s.misconfigurations(tree, layers)...)
 	for i := range list {
 		list[i].Fingerprint = fingerprint(list[i])
+		list[i].Same = ""
 	}
 	return list
 }
@@ -66,6 +69,9 @@ func fingerprint(x sekisho.Finding) string {
 	parts := []string{x.Kind, x.ID, x.Location.Path, x.Evidence}
 	if x.Package != nil {
 		parts = append(parts, x.Package.Name, x.Package.Version)
+	}
+	if n := len(x.Same); n >= 4 {
+		parts = append(parts, x.Same[n-4:]) // another secret in the same place is another finding
 	}
 	for i, p := range parts {
 		parts[i] = strconv.Itoa(len(p)) + ":" + p

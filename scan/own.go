@@ -19,12 +19,10 @@ type claim struct {
 // dropOwned removes language packages whose file belongs to an OS package: the
 // OS package stands for them. A file that a later layer changed differs from
 // what the OS package put there, so it stays and names its owner.
-func dropOwned(tree *squash.Tree, key siphash.Key, packages []found) []found {
-	installed := map[string]int{} // OS package to the layer that brought it
+func dropOwned(tree *squash.Tree, key siphash.Key, installed map[string]int, packages []found) []found {
 	wanted := map[uint64][]int{}
 	for i, p := range packages {
 		if osPackage(p.Type) {
-			installed[p.Type+":"+p.Name] = p.layer
 			continue
 		}
 		for _, name := range aliases(tree, container(p.Locations[0])) {
@@ -32,10 +30,30 @@ func dropOwned(tree *squash.Tree, key siphash.Key, packages []found) []found {
 			wanted[h] = append(wanted[h], i)
 		}
 	}
-	if len(installed) == 0 || len(wanted) == 0 {
+	owners := owners(tree, installed, wanted)
+	if len(owners) == 0 {
 		return packages
 	}
+	kept := packages[:0:0]
+	for i, p := range packages {
+		c, owned := owners[i]
+		if owned && p.layer <= c.layer {
+			continue
+		}
+		if owned {
+			p.Owner = c.owner
+		}
+		kept = append(kept, p)
+	}
+	return kept
+}
+
+// owners returns who put the things there whose hashed paths are wanted.
+func owners(tree *squash.Tree, installed map[string]int, wanted map[uint64][]int) map[int]claim {
 	owners := map[int]claim{}
+	if len(installed) == 0 || len(wanted) == 0 {
+		return owners
+	}
 	for _, f := range tree.Files {
 		if f.Hidden {
 			continue
@@ -52,18 +70,7 @@ func dropOwned(tree *squash.Tree, key siphash.Key, packages []found) []found {
 			}
 		}
 	}
-	kept := packages[:0:0]
-	for i, p := range packages {
-		c, owned := owners[i]
-		if owned && p.layer <= c.layer {
-			continue
-		}
-		if owned {
-			p.Owner = c.owner
-		}
-		kept = append(kept, p)
-	}
-	return kept
+	return owners
 }
 
 // container returns the file that a location is in: "a.jar" of "a.jar!/b.jar".

@@ -29,6 +29,7 @@ type Options struct {
 	Limits    walk.Limits
 	Now       time.Time
 	Tool      sekisho.Tool
+	Text      func(string) []sekisho.Finding     // looks for secrets in the configuration, may be nil
 	Layer     func(done, total int, cached bool) // called after each layer, may be nil
 }
 

@@ -2,7 +2,7 @@
 // (RFC 1951), built for throughput: a 64-bit bit buffer refilled eight bytes at
 // a time, tables of packed entries, and output written straight into a window
 // that is handed on without another copy. Members may follow one another.
-// Checksums and lengths are verified.
+// Checksums and lengths are verified. Bare DEFLATE data is read too.
 package inflate
 
 import (
@@ -51,6 +51,8 @@ type Reader struct {
 	stored  int // bytes left of a stored block
 	isStore bool
 	member  bool
+	raw     bool // bare DEFLATE: no header, no trailer
+	begun   bool
 	crc     uint32
 	size    uint32
 
@@ -64,6 +66,21 @@ type Reader struct {
 // NewReader returns a reader of a gzip stream.
 func NewReader(src io.Reader) *Reader {
 	return &Reader{src: src, buf: make([]byte, inSize), out: make([]byte, history+outSize+slack), from: history, to: history, floor: history}
+}
+
+// NewRaw returns a reader of bare DEFLATE data, as zip archives hold it. It
+// verifies nothing: such data has no checksum of its own.
+func NewRaw(src io.Reader) *Reader {
+	r := NewReader(src)
+	r.raw = true
+	return r
+}
+
+// Reset begins with another source, keeping the memory.
+func (r *Reader) Reset(src io.Reader) {
+	r.src, r.in, r.eof, r.bits, r.n = src, nil, false, 0, 0
+	r.from, r.to, r.floor, r.err = history, history, history, nil
+	r.inBlock, r.final, r.isStore, r.member, r.begun = false, false, false, false, false
 }
 
 // Read implements io.Reader.
@@ -110,6 +127,9 @@ func (r *Reader) fill() {
 }
 
 func (r *Reader) sum(start int) {
+	if r.raw {
+		return
+	}
 	r.crc = crc32.Update(r.crc, crc32.IEEETable, r.out[start:r.to])
 	r.size += uint32(r.to - start)
 }
@@ -162,6 +182,13 @@ func (r *Reader) align() {
 
 // header reads a member's header; io.EOF where there is none any more.
 func (r *Reader) header() error {
+	if r.raw {
+		if r.begun {
+			return io.EOF
+		}
+		r.begun, r.member, r.final, r.inBlock, r.floor = true, true, false, false, r.to
+		return nil
+	}
 	r.align()
 	if r.n == 0 && len(r.in) == 0 {
 		if err := r.more(); err != nil || len(r.in) == 0 {
@@ -239,6 +266,10 @@ func errOr(err, other error) error {
 }
 
 func (r *Reader) trailer() error {
+	if r.raw {
+		r.member = false
+		return nil
+	}
 	r.align()
 	crc, err := r.take(32)
 	if err != nil {

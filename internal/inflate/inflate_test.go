@@ -2,6 +2,7 @@ package inflate_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"io"
 	"io/fs"
@@ -141,4 +142,31 @@ func BenchmarkKlauspost(b *testing.B) {
 
 func BenchmarkStandard(b *testing.B) {
 	run(b, func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) })
+}
+
+// TestRaw reads bare DEFLATE data, twice with one reader.
+func TestRaw(t *testing.T) {
+	r := inflate.NewRaw(nil)
+	for i, text := range []string{strings.Repeat("the quick brown fox ", 50_000), "", "short"} {
+		var b bytes.Buffer
+		w, err := flate.NewWriter(&b, 6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.Reset(&b)
+		got, err := io.ReadAll(r)
+		if err != nil || string(got) != text {
+			t.Fatalf("%d: %d bytes, error %v; want %d bytes", i, len(got), err, len(text))
+		}
+	}
+	r.Reset(strings.NewReader("\x05\x00 cut"))
+	if _, err := io.ReadAll(r); err == nil {
+		t.Fatal("damaged data: want an error")
+	}
 }

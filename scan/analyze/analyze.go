@@ -44,6 +44,10 @@ const HeadSize = 512
 // Base returns the last element of the path.
 func (f *File) Base() string { return path.Base(f.Path) }
 
+// MaxWhole is the largest file, in bytes, that is held in memory for analyzers
+// that want it whole.
+const MaxWhole = 128 << 20
+
 // Analyzer looks into files. It must be safe for use by several goroutines.
 type Analyzer interface {
 	// Name and Version key the cache: a new version reads layers again.

@@ -18,10 +18,6 @@ import (
 	"sekisho/scan/walk"
 )
 
-// MaxWhole is the largest file, in bytes, that is held in memory for analyzers
-// that want it whole.
-const MaxWhole = 128 << 20
-
 // small is the largest buffer, in bytes, that a reader keeps for the next file.
 const small = 4 << 20
 
@@ -36,7 +32,7 @@ type Reader struct {
 // NewReader returns a reader that shows files to the analyzers and hashes
 // paths with the key. All layers of an image need one key.
 func NewReader(analyzers []analyze.Analyzer, key siphash.Key, limits walk.Limits) *Reader {
-	return &Reader{analyzers: analyzers, key: key, limits: limits, memory: semaphore.NewWeighted(MaxWhole)}
+	return &Reader{analyzers: analyzers, key: key, limits: limits, memory: semaphore.NewWeighted(analyze.MaxWhole)}
 }
 
 // visit is the state of reading one layer.
@@ -231,12 +227,12 @@ func (v *visit) look(e *walk.Entry, path string, c *walk.Content) error {
 func (v *visit) anyWants(w analyze.Want) bool { return slices.Contains(v.wants, w) }
 
 // whole reads the file into memory and shows it to all who want content. A
-// file over MaxWhole is streamed to those who take streams; the others get a
+// file over analyze.MaxWhole is streamed to those who take streams; the others get a
 // problem.
 func (v *visit) whole(e *walk.Entry, path string, c *walk.Content) error {
-	if e.Size > MaxWhole {
+	if e.Size > analyze.MaxWhole {
 		names := v.names(analyze.Whole)
-		v.problem(path, fmt.Sprintf("%d bytes is more than the %d that are held in memory: not read by %s", e.Size, MaxWhole, names))
+		v.problem(path, fmt.Sprintf("%d bytes is more than the %d that are held in memory: not read by %s", e.Size, analyze.MaxWhole, names))
 		return v.stream(e, path, c)
 	}
 	if e.Size > small {

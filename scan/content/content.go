@@ -1,0 +1,240 @@
+// Package content looks inside every file once: one search for the literals of
+// all engines (secrets, signatures, rules), then each engine decides. The
+// bytes of a file enter, findings leave. Archives are opened in memory to a
+// bounded depth; what could not be opened is a problem, never silence.
+package content
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"sync"
+
+	"sekisho"
+	"sekisho/internal/literal"
+	"sekisho/scan/analyze"
+	"sekisho/scan/secret"
+)
+
+// Analyzer is the one that sees every file.
+type Analyzer struct {
+	secrets *secret.Engine
+	malware Malware
+	set     *literal.Set
+	border  int32 // ids below it are literals of secrets
+	version int
+	pool    sync.Pool  // *session
+	big     sync.Mutex // held while much of an archive is in memory
+}
+
+// Malware is what looks for malware: the rules of one or several engines.
+type Malware interface {
+	Literals() []literal.Literal
+	NewScanner() MalwareScanner
+	Fingerprint() string // changes when answers may
+}
+
+// MalwareScanner looks into one file after the other.
+type MalwareScanner interface {
+	Hit(id int32, at int)
+	Matches(path string, data []byte, out *analyze.Result)
+}
+
+// New returns the analyzer. Either engine may be nil.
+func New(secrets *secret.Engine, malware Malware) (*Analyzer, error) {
+	a := &Analyzer{secrets: secrets, malware: malware}
+	var list []literal.Literal
+	sum := fnv.New32a()
+	if secrets != nil {
+		list = append(list, secrets.Literals()...)
+		fmt.Fprint(sum, secret.Version, secrets.Fingerprint())
+	}
+	a.border = int32(len(list))
+	if malware != nil {
+		list = append(list, malware.Literals()...)
+		io.WriteString(sum, malware.Fingerprint())
+	}
+	var err error
+	if a.set, err = literal.New(list); err != nil {
+		return nil, fmt.Errorf("make the search for literals: %w", err)
+	}
+	a.version = int(sum.Sum32())
+	return a, nil
+}
+
+// Name implements analyze.Analyzer.
+func (a *Analyzer) Name() string { return "content" }
+
+// Version implements analyze.Analyzer. It follows the rules.
+func (a *Analyzer) Version() int { return a.version }
+
+// Wants implements analyze.Analyzer: every file that has bytes.
+func (a *Analyzer) Wants(f *analyze.File) analyze.Want {
+	switch {
+	case f.Size == 0 || !f.Mode.IsRegular():
+		return analyze.Skip
+	case f.Size > analyze.MaxWhole:
+		return analyze.Stream
+	}
+	return analyze.Whole
+}
+
+// session is the memory of one file's look.
+type session struct {
+	*Analyzer
+	secret   *secret.Scanner
+	scanner  MalwareScanner
+	text     []byte // a file in UTF-16, made UTF-8
+	depths   [maxDepth + 1]depth
+	expanded int64
+	members  int
+	locked   bool
+}
+
+func (a *Analyzer) session() *session {
+	s, _ := a.pool.Get().(*session)
+	if s == nil {
+		s = &session{Analyzer: a}
+		if a.secrets != nil {
+			s.secret = a.secrets.NewScanner()
+		}
+		if a.malware != nil {
+			s.scanner = a.malware.NewScanner()
+		}
+	}
+	s.expanded, s.members = 0, 0
+	return s
+}
+
+// Analyze implements analyze.Analyzer.
+func (a *Analyzer) Analyze(f *analyze.File, r *analyze.Result) error {
+	s := a.session()
+	defer func() {
+		if s.locked {
+			s.locked = false
+			a.big.Unlock()
+		}
+	}()
+	s.look(f.Path, f.Data, 0, r)
+	a.pool.Put(s) // not after a panic
+	return nil
+}
+
+// look shows one file's bytes to all engines, and what it holds after them.
+func (s *session) look(name string, data []byte, depth int, r *analyze.Result) {
+	kind := classify(data)
+	if s.secret != nil {
+		s.secret.Begin(secret.File{Path: name, Binary: kind == binary}, data)
+	}
+	s.set.Scan(data, func(id int32, at int) {
+		switch {
+		case id >= s.border:
+			s.scanner.Hit(id-s.border, at)
+		case kind != wide:
+			s.secret.Hit(id, at)
+		}
+	})
+	if s.secret != nil {
+		s.secrets(name, data, kind, r)
+	}
+	if s.scanner != nil {
+		from := len(r.Findings)
+		s.scanner.Matches(name, data, r)
+		for i := range r.Findings[from:] {
+			r.Findings[from+i].Location.Path = name
+		}
+	}
+	s.unpack(name, data, depth, r)
+}
+
+func (s *session) secrets(name string, data []byte, kind class, r *analyze.Result) {
+	if kind == wide {
+		s.text = narrow(s.text[:0], data)
+		s.secret.Begin(secret.File{Path: name}, s.text)
+		s.set.Scan(s.text, func(id int32, at int) {
+			if id < s.border {
+				s.secret.Hit(id, at)
+			}
+		})
+	}
+	found, problems := s.secret.End()
+	for _, x := range found {
+		x.Location.Path = name
+		r.Findings = append(r.Findings, x)
+	}
+	for _, p := range problems {
+		r.Problem(inside(name) + p)
+	}
+}
+
+// class of bytes.
+type class uint8
+
+const (
+	plain class = iota
+	binary
+	wide // UTF-16
+)
+
+// classify tells text from programs and the like: a zero byte near the
+// beginning means binary, unless every other byte is one.
+func classify(data []byte) class {
+	head := data[:min(len(data), 4096)]
+	zero := bytes.IndexByte(head, 0)
+	if zero < 0 {
+		return plain
+	}
+	if len(head) >= 2 && (head[0] == 0xff && head[1] == 0xfe || head[0] == 0xfe && head[1] == 0xff) {
+		return wide
+	}
+	var even, odd int
+	for i, b := range head {
+		if b == 0 {
+			if i%2 == 0 {
+				even++
+			} else {
+				odd++
+			}
+		}
+	}
+	if half := len(head) / 2; half >= 4 && (even > half*3/4 && odd < half/20 || odd > half*3/4 && even < half/20) {
+		return wide
+	}
+	return binary
+}
+
+// narrow makes UTF-8 of UTF-16 (RFC 2781). Characters beyond ASCII become a
+// question mark each: no secret needs them.
+func narrow(out, data []byte) []byte {
+	low := 0
+	if data[0] == 0xfe && data[1] == 0xff || data[0] == 0 && data[1] != 0 {
+		low = 1
+	}
+	for i := 0; i+1 < len(data); i += 2 {
+		b, high := data[i+low], data[i+1-low]
+		if high != 0 || b >= 0x80 {
+			b = '?'
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+// Text looks for secrets in a piece of text that is no file: a variable, a
+// label, an instruction.
+func (a *Analyzer) Text(text string) []sekisho.Finding {
+	if a.secrets == nil {
+		return nil
+	}
+	s := a.session()
+	defer a.pool.Put(s)
+	s.secret.Begin(secret.File{}, []byte(text))
+	s.set.Scan([]byte(text), func(id int32, at int) {
+		if id < s.border {
+			s.secret.Hit(id, at)
+		}
+	})
+	found, _ := s.secret.End()
+	return found
+}

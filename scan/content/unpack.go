@@ -1,0 +1,280 @@
+package content
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+
+	"sekisho/internal/inflate"
+	"sekisho/scan/analyze"
+)
+
+// Bounds of one file with all that is nested in it.
+const (
+	maxDepth    = 5
+	maxMembers  = 200_000
+	maxMember   = 48 << 20 // bytes of one member that are looked at
+	maxExpanded = 1 << 30  // bytes of all members together
+	heldFreely  = 4 << 20  // bytes that a session may hold without waiting for others
+	keptBuffer  = 1 << 20  // bytes of a buffer that is kept for the next file
+)
+
+// depth is the memory of one level of nesting.
+type depth struct {
+	buf  []byte
+	raw  *inflate.Reader
+	gzip *inflate.Reader
+}
+
+var errBounds = errors.New("expands beyond the bounds")
+
+// unpack looks into an archive or a compressed file.
+func (s *session) unpack(name string, data []byte, level int, r *analyze.Result) {
+	open := opener(data)
+	if open == nil {
+		return
+	}
+	if level >= maxDepth {
+		r.Problem(inside(name) + fmt.Sprintf("nested more than %d deep: not opened", maxDepth))
+		return
+	}
+	if err := open(s, name, data, level, r); err != nil {
+		r.Problem(inside(name) + err.Error())
+	}
+}
+
+// inside names a member in a problem; the file itself is known.
+func inside(name string) string {
+	if _, in, ok := strings.Cut(name, "!/"); ok {
+		return in + ": "
+	}
+	return ""
+}
+
+type open func(s *session, name string, data []byte, level int, r *analyze.Result) error
+
+func opener(data []byte) open {
+	if len(data) < 8 {
+		return nil
+	}
+	switch {
+	case data[0] == 'P' && data[1] == 'K' && (data[2] == 3 && data[3] == 4 || data[2] == 5 && data[3] == 6):
+		return (*session).zip
+	case data[0] == 0x1f && data[1] == 0x8b && data[2] == 8:
+		return func(s *session, name string, data []byte, level int, r *analyze.Result) error {
+			d := &s.depths[level]
+			if d.gzip == nil {
+				d.gzip = inflate.NewReader(nil)
+			}
+			d.gzip.Reset(bytes.NewReader(data))
+			return s.single(name, ".gz", d.gzip, level, r)
+		}
+	case string(data[:3]) == "BZh" && data[3] >= '1' && data[3] <= '9' && string(data[4:7]) == "1AY":
+		return func(s *session, name string, data []byte, level int, r *analyze.Result) error {
+			return s.single(name, ".bz2", bzip2.NewReader(bytes.NewReader(data)), level, r)
+		}
+	case data[0] == 0x28 && data[1] == 0xb5 && data[2] == 0x2f && data[3] == 0xfd:
+		return (*session).zstd
+	case string(data[:6]) == "\xfd7zXZ\x00":
+		return (*session).xz
+	case string(data[:8]) == "!<arch>\n":
+		return (*session).ar
+	case len(data) >= 512 && string(data[257:262]) == "ustar":
+		return (*session).tar
+	case string(data[:6]) == "7z\xbc\xaf\x27\x1c", string(data[:6]) == "Rar!\x1a\x07", string(data[:4]) == "MSCF", string(data[:6]) == "070701":
+		return func(*session, string, []byte, int, *analyze.Result) error {
+			return errors.New("an archive of a form that is not opened (7z, rar, cab or cpio): looked at as it is")
+		}
+	}
+	return nil
+}
+
+func (s *session) zstd(name string, data []byte, level int, r *analyze.Result) error {
+	z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
+	if err != nil {
+		return fmt.Errorf("open zstd: %w", err)
+	}
+	defer z.Close()
+	return s.single(name, ".zst", z, level, r)
+}
+
+func (s *session) xz(name string, data []byte, level int, r *analyze.Result) error {
+	x, err := xz.ReaderConfig{DictCap: 64 << 20, SingleStream: false}.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return fmt.Errorf("open xz: %w", err)
+	}
+	return s.single(name, ".xz", x, level, r)
+}
+
+// single looks at the one thing that a compressed file holds, and streams a
+// tar within.
+func (s *session) single(name, ext string, in io.Reader, level int, r *analyze.Result) error {
+	head := make([]byte, 512)
+	n, err := io.ReadFull(in, head)
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return fmt.Errorf("decompress: %w", err)
+	}
+	whole := io.MultiReader(bytes.NewReader(head[:n]), in)
+	inner := strings.TrimSuffix(path.Base(name), ext)
+	if n == 512 && string(head[257:262]) == "ustar" {
+		return s.tarStream(name, whole, level, r)
+	}
+	return s.member(name+"!/"+inner, whole, -1, level, r)
+}
+
+func (s *session) tar(name string, data []byte, level int, r *analyze.Result) error {
+	return s.tarStream(name, bytes.NewReader(data), level, r)
+}
+
+func (s *session) tarStream(name string, in io.Reader, level int, r *analyze.Result) error {
+	t := tar.NewReader(&capped{in, s})
+	for {
+		h, err := t.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read tar: %w", err)
+		}
+		if h.Typeflag != tar.TypeReg || h.Size == 0 {
+			continue
+		}
+		if err := s.member(name+"!/"+clean(h.Name), t, h.Size, level, r); err != nil {
+			return err
+		}
+	}
+}
+
+// capped counts what a stream expands to, members that are skipped included.
+type capped struct {
+	io.Reader
+	s *session
+}
+
+func (c *capped) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	if c.s.expanded += int64(n); c.s.expanded > maxExpanded {
+		return 0, errBounds
+	}
+	return n, err
+}
+
+func (s *session) zip(name string, data []byte, level int, r *analyze.Result) error {
+	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
+	if err != nil && (z == nil || !errors.Is(err, zip.ErrInsecurePath)) {
+		return fmt.Errorf("read zip: %w", err)
+	}
+	z.RegisterDecompressor(zip.Deflate, func(in io.Reader) io.ReadCloser {
+		d := &s.depths[level]
+		if d.raw == nil {
+			d.raw = inflate.NewRaw(nil)
+		}
+		d.raw.Reset(in)
+		return io.NopCloser(d.raw)
+	})
+	for _, f := range z.File {
+		if f.UncompressedSize64 == 0 || f.FileInfo().IsDir() {
+			continue
+		}
+		member := name + "!/" + clean(f.Name)
+		if f.Flags&1 != 0 {
+			r.Problem(inside(member) + "encrypted: not looked at")
+			continue
+		}
+		in, err := f.Open()
+		if err != nil {
+			r.Problem(inside(member) + err.Error())
+			continue
+		}
+		err = s.member(member, in, int64(min(f.UncompressedSize64, 1<<40)), level, r)
+		in.Close()
+		if errors.Is(err, errBounds) {
+			return err
+		}
+		if err != nil {
+			r.Problem(inside(member) + err.Error())
+		}
+	}
+	return nil
+}
+
+// ar reads the archive of Debian packages and static libraries (ar(5)).
+func (s *session) ar(name string, data []byte, level int, r *analyze.Result) error {
+	for rest := data[8:]; len(rest) >= 60; {
+		size, err := strconv.ParseInt(strings.TrimSpace(string(rest[48:58])), 10, 64)
+		if err != nil || size < 0 || size > int64(len(rest)-60) {
+			return errors.New("read ar: a member's size is wrong")
+		}
+		member := strings.TrimRight(string(rest[:16]), " /")
+		body := rest[60 : 60+size]
+		if opener(body) != nil { // the rest was seen as part of the whole
+			if s.members++; s.members > maxMembers {
+				return errBounds
+			}
+			s.unpack(name+"!/"+clean(member), body, level+1, r)
+		}
+		rest = rest[60+size:]
+		if size%2 == 1 && len(rest) > 0 {
+			rest = rest[1:]
+		}
+	}
+	return nil
+}
+
+// member reads one member into memory and looks at it. A size of -1 is
+// unknown.
+func (s *session) member(name string, in io.Reader, size int64, level int, r *analyze.Result) error {
+	if s.members++; s.members > maxMembers {
+		return fmt.Errorf("more than %d members: %w", maxMembers, errBounds)
+	}
+	if (size < 0 || size > heldFreely) && !s.locked {
+		s.big.Lock()
+		s.locked = true
+	}
+	d := &s.depths[level]
+	limit := min(int64(maxMember)>>level, maxExpanded-s.expanded)
+	buf := bytes.NewBuffer(d.buf[:0])
+	if size > 0 {
+		buf.Grow(int(min(size, limit)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(in, limit+1))
+	s.expanded += n
+	data := buf.Bytes()
+	if cap(data) <= keptBuffer {
+		d.buf = data[:0]
+	} else {
+		d.buf = nil
+	}
+	if n > limit {
+		data = data[:limit]
+		r.Problem(inside(name) + fmt.Sprintf("only its first %d bytes were looked at", limit))
+	} else if err != nil {
+		return fmt.Errorf("decompress: %w", err)
+	}
+	s.look(name, data, level+1, r)
+	if s.expanded >= maxExpanded {
+		return errBounds
+	}
+	return nil
+}
+
+// clean bounds a member's name and keeps it on one line.
+func clean(name string) string {
+	name = strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f || c == 0xfffd {
+			return '?'
+		}
+		return c
+	}, name[:min(len(name), 1024)])
+	return strings.TrimPrefix(path.Clean("/"+name), "/")
+}

@@ -1,0 +1,194 @@
+// Package secret finds credentials in bytes: keys and tokens by their form,
+// passwords by the name they are assigned to, private keys and URLs by their
+// structure. The bytes of one file and the places of the literals it asked for
+// enter, findings with masked values leave. It never keeps, logs or returns a
+// secret, and it never asks a service whether one is alive.
+package secret
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+	"sync"
+
+	"sekisho"
+)
+
+// Type says what kind of credential a rule finds. The words for it are the
+// catalogue's.
+type Type string
+
+// The types.
+const (
+	AccessToken   Type = "access_token"
+	APIKey        Type = "api_key"
+	ClientID      Type = "client_id"
+	ClientSecret  Type = "client_secret"
+	EncryptionKey Type = "encryption_key"
+	LicenceKey    Type = "licence_key"
+	Password      Type = "password"
+	PasswordHash  Type = "password_hash"
+	PrivateKey    Type = "private_key"
+	SecretKey     Type = "secret_key"
+	Session       Type = "session"
+	Webhook       Type = "webhook"
+	Custom        Type = "custom" // of a user's rule, which has its own words
+)
+
+// Rule is one kind of secret.
+type Rule struct {
+	ID       string
+	Vendor   string // whose secret it is, a name that no language changes
+	Type     Type
+	Severity sekisho.Severity
+	Title    string   // of a user's rule
+	Keys     []string // what must be there, in either case, at least 3 bytes each; from Regex when empty
+	Near     []string // the value of an assignment whose name holds one of these
+	Regex    string   // the secret, in its first group if it has one; for Near the whole value
+	Entropy  float64  // least Shannon entropy of the value in bits per character
+	Check    string   // a further look at what matched, by name
+	Loose    bool     // the secret need not begin with the key
+	Path     string   // regular expression: only in these files
+	Allow    []string // regular expressions: values that are no secrets
+	Stop     []string // words that no secret has
+	Origin   string   // file that it came from; empty for our own
+}
+
+// form is a rule made ready. Its regular expressions are compiled when a file
+// first holds a key.
+type form struct {
+	Rule
+	once    sync.Once
+	re      *regexp.Regexp
+	path    *regexp.Regexp
+	allow   []*regexp.Regexp
+	before  int // bytes that a match may begin before its key
+	after   int // bytes that a match may reach beyond its key's begin
+	bounded bool
+}
+
+// Bounds of one rule's view, in bytes on each side of a key.
+const (
+	maxBefore = 1 << 10
+	maxAfter  = 4 << 10
+)
+
+func (f *form) compile() {
+	f.once.Do(func() {
+		f.before, f.after = reach(f.Regex)
+		expr := `(?:` + f.Regex + `)`
+		if len(f.Near) > 0 || !f.Loose {
+			expr = `\A` + expr
+		}
+		f.re = regexp.MustCompile(expr) // check has seen that it compiles
+		for _, a := range f.Allow {
+			f.allow = append(f.allow, regexp.MustCompile(a))
+		}
+	})
+}
+
+// reach returns how far around a key a match may stretch.
+func reach(expr string) (before, after int) {
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return maxBefore, maxAfter
+	}
+	n := longest(tree)
+	return min(n, maxBefore), min(n+8, maxAfter)
+}
+
+// longest returns the most bytes an expression may match, maxAfter if there is
+// no end to it.
+func longest(re *syntax.Regexp) int {
+	sum := 0
+	switch re.Op {
+	case syntax.OpLiteral:
+		sum = 4 * len(re.Rune)
+		if ascii(re.Rune) {
+			sum = len(re.Rune)
+		}
+	case syntax.OpCharClass:
+		sum = 1
+		if len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] > 127 {
+			sum = 4
+		}
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		sum = 4
+	case syntax.OpStar, syntax.OpPlus:
+		return maxAfter
+	case syntax.OpRepeat:
+		if re.Max < 0 {
+			return maxAfter
+		}
+		sum = re.Max * longest(re.Sub[0])
+	case syntax.OpAlternate:
+		for _, s := range re.Sub {
+			sum = max(sum, longest(s))
+		}
+	default:
+		for _, s := range re.Sub {
+			sum += longest(s)
+		}
+	}
+	return min(sum, maxAfter)
+}
+
+func ascii(runes []rune) bool {
+	for _, r := range runes {
+		if r > 127 {
+			return false
+		}
+	}
+	return true
+}
+
+// keys returns the literals that lead to the rule.
+func (r *Rule) keys() []string {
+	if len(r.Near) > 0 {
+		return r.Near
+	}
+	if len(r.Keys) > 0 {
+		return r.Keys
+	}
+	end := strings.IndexAny(r.Regex, `\.+*?()|[]{}^$`)
+	if end < 0 {
+		end = len(r.Regex)
+	}
+	for end < len(r.Regex) && r.Regex[end] == '\\' && end+1 < len(r.Regex) && strings.ContainsRune(`.$-|`, rune(r.Regex[end+1])) {
+		next := strings.IndexAny(r.Regex[end+2:], `\.+*?()|[]{}^$`)
+		if next < 0 {
+			next = len(r.Regex) - end - 2
+		}
+		end += 2 + next
+	}
+	prefix := r.Regex[:end]
+	if end < len(r.Regex) && strings.ContainsRune("+*?{", rune(r.Regex[end])) && prefix != "" {
+		prefix = prefix[:len(prefix)-1]
+	}
+	return []string{strings.ReplaceAll(prefix, `\`, "")}
+}
+
+// check tells what is wrong with a rule.
+func (r *Rule) check() error {
+	if r.ID == "" {
+		return fmt.Errorf("rule without an id")
+	}
+	for _, expr := range append([]string{r.Regex, r.Path}, r.Allow...) {
+		if _, err := regexp.Compile(expr); err != nil {
+			return fmt.Errorf("rule %s: %w", r.ID, err)
+		}
+	}
+	if r.Regex == "" && r.Check == "" && r.Path == "" {
+		return fmt.Errorf("rule %s: want a regular expression or a path", r.ID)
+	}
+	if r.Regex == "" && r.Check == "" {
+		return nil // a file that should not be there at all
+	}
+	for _, k := range r.keys() {
+		if len(k) < 3 {
+			return fmt.Errorf("rule %s: key %q has %d bytes, want at least 3; name what such a secret begins with in keywords", r.ID, k, len(k))
+		}
+	}
+	return nil
+}
