@@ -18,6 +18,8 @@ import (
 // scanFlags are the flags of scan.
 type scanFlags struct {
 	source              sourceFlags
+	content             contentFlags
+	onlyPackages        bool
 	outputs             []string
 	format              string
 	failOn              string
@@ -46,6 +48,8 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringSliceVar(&f.paths, "path", nil, t("cli.flag.path"))
 	flags.StringSliceVar(&f.skip, "skip-path", nil, t("cli.flag.skip_path"))
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
+	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
+	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
 	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
 	return cmd
 }
@@ -53,7 +57,7 @@ func (a *app) scanCommand() *cobra.Command {
 // sbomCommand is scan with an SBOM as its output.
 func (a *app) sbomCommand() *cobra.Command {
 	t := a.texts.Text
-	f := &scanFlags{}
+	f := &scanFlags{onlyPackages: true}
 	cmd := &cobra.Command{Use: "sbom [SCHEME:]TARGET", Short: t("cli.sbom.short"), Long: t("cli.sbom.long"),
 		Args: usageArgs(cobra.ExactArgs(1)), DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args[0], f) }}
@@ -126,11 +130,21 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		return src.report, nil
 	}
 	defer src.image.Close()
-	o := scan.Options{Analyzers: scan.Analyzers(), Jobs: f.jobs, Now: now, Tool: tool}
+	o := scan.Options{Jobs: f.jobs, Now: now, Tool: tool}
+	key := cache.NewKey()
 	if !f.noCache {
 		if o.Cache, err = a.cache(f); err != nil {
 			return nil, err
 		}
+		key = o.Cache.Key()
+	}
+	inside, err := a.content(f, key)
+	if err != nil {
+		return nil, err
+	}
+	o.Analyzers = scan.Analyzers()
+	if inside != nil {
+		o.Analyzers, o.Text = scan.Analyzers(inside), inside.Text
 	}
 	progress := a.progress(f.quiet)
 	o.Layer = progress.layer

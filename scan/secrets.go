@@ -97,7 +97,7 @@ func merge(list []sekisho.Finding, layers []sekisho.Layer) []sekisho.Finding {
 		order[l.DiffID] = i
 	}
 	slices.SortStableFunc(list, func(a, b sekisho.Finding) int {
-		return cmp.Or(flag(a.Location.Hidden)-flag(b.Location.Hidden), flag(a.Location.Path == "")-flag(b.Location.Path == ""),
+		return cmp.Or(flag(a.Location.Hidden)-flag(b.Location.Hidden), flag(a.Location.Path == "")-flag(b.Location.Path == ""), strings.Count(a.Location.Path, "!/")-strings.Count(b.Location.Path, "!/"),
 			order[a.Location.Layer]-order[b.Location.Layer], strings.Compare(a.Location.Path, b.Location.Path), a.Location.Line-b.Location.Line)
 	})
 	at := map[string]int{}

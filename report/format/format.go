@@ -67,9 +67,34 @@ func encode(w io.Writer, v any) error {
 func Describe(r *sekisho.Report, p *i18n.Printer) {
 	for i := range r.Findings {
 		x := &r.Findings[i]
+		if x.Kind == sekisho.Secret && x.Class != "" {
+			describeSecret(x, p)
+			continue
+		}
 		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
 		x.Fix = text(p, x.ID, "fix", x.Fix)
 	}
+}
+
+// describeSecret words a secret by its class and vendor; a rule of the user
+// has a title of its own.
+func describeSecret(x *sekisho.Finding, p *i18n.Printer) {
+	if x.Title == "" {
+		x.Title = p.Text("secret." + x.Class)
+		if x.Vendor != "" {
+			x.Title = p.Text("secret.title", "vendor", x.Vendor, "what", x.Title)
+		}
+	}
+	key := "secret.fix"
+	switch {
+	case x.Confidence == "low":
+		key += ".low"
+	case x.Location.Hidden:
+		key += ".hidden"
+	case p.Has(key + "." + x.Class):
+		key += "." + x.Class
+	}
+	x.Fix = p.Text(key)
 }
 
 func text(p *i18n.Printer, id, part, other string) string {

@@ -157,6 +157,12 @@ func (w *writer) place(x sekisho.Finding) {
 	if x.Location.Layer == "" && x.Location.Instruction != "" {
 		parts = append(parts, fit(visible(instruction(x.Location.Instruction)), 40))
 	}
+	if n := len(x.Places); n > 0 {
+		parts = append(parts, w.t("report.elsewhere", "count", n))
+	}
+	if x.Confidence != "" {
+		parts = append(parts, w.t("report.confidence."+x.Confidence))
+	}
 	if x.Location.Changed {
 		parts = append(parts, w.t("report.changed"))
 	}

@@ -1,9 +1,11 @@
 package secret
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +25,9 @@ type Engine struct {
 	literals []literal.Literal
 	targets  [][]target // by literal
 	key      siphash.Key
+	allows   []allow
+	disabled map[string]bool
+	only     bool // no rules of our own
 }
 
 // target is what a literal leads to.
@@ -31,26 +36,46 @@ type target struct {
 	near bool
 }
 
-// New makes an engine of our own rules and further ones, which win over ours
-// of the same id. Values are told apart by a hash with the key, so that one
-// secret in many layers is one secret without anyone learning it.
-func New(key siphash.Key, more ...Rule) (*Engine, error) {
+// New makes an engine of our own rules and of further ones, which win over
+// ours of the same id. Values are told apart by a hash with the key, so that
+// one secret in many layers is one secret without anyone learning it.
+func New(key siphash.Key, configs ...Config) (*Engine, error) {
 	rules := builtin()
-	for _, r := range more {
-		if i := slices.IndexFunc(rules, func(b Rule) bool { return b.ID == r.ID && b.Origin != r.Origin }); i >= 0 {
-			rules = slices.Delete(rules, i, i+1)
+	e := &Engine{key: key, disabled: map[string]bool{}}
+	for _, c := range configs {
+		if c.Only {
+			rules, e.only = nil, true
 		}
-		rules = append(rules, r)
 	}
-	e := &Engine{key: key}
+	for _, c := range configs {
+		for _, id := range c.Disable {
+			e.disabled[id] = true
+		}
+		for _, r := range c.Rules {
+			rules = slices.DeleteFunc(rules, func(b Rule) bool { return b.ID == r.ID && b.Origin != r.Origin })
+			rules = append(rules, r)
+		}
+		for _, a := range c.Allows {
+			ready, err := a.compile()
+			if err != nil {
+				return nil, err
+			}
+			e.allows = append(e.allows, ready)
+		}
+	}
 	index := map[string]int{}
-	for i := range rules {
-		if err := e.add(rules[i], index); err != nil {
+	for _, r := range rules {
+		if e.disabled[r.ID] {
+			continue
+		}
+		if err := e.add(r, index); err != nil {
 			return nil, err
 		}
 	}
-	for _, k := range genericKeys {
-		e.watch(k, true, target{form: -1, near: true}, index)
+	if !e.only {
+		for _, k := range genericKeys {
+			e.watch(k, true, target{form: -1, near: true}, index)
+		}
 	}
 	return e, nil
 }
@@ -60,6 +85,13 @@ func (e *Engine) add(r Rule, index map[string]int) error {
 		return sekisho.Errorf(sekisho.Usage, "%s: %w", r.Origin, err)
 	}
 	f := &form{Rule: r}
+	for _, a := range r.Allows {
+		ready, err := a.compile()
+		if err != nil {
+			return sekisho.Errorf(sekisho.Usage, "%s: rule %s: %w", r.Origin, r.ID, err)
+		}
+		f.allows = append(f.allows, ready)
+	}
 	if r.Path != "" {
 		f.path = regexp.MustCompile(r.Path)
 	}
@@ -235,19 +267,21 @@ func (s *Scanner) token(f *form, i int32, at, after int) {
 
 // match takes what an expression matched.
 func (s *Scanner) match(f *form, from int, m []int) {
-	value := span{from + m[0], from + m[1]}
-	group := len(m) > 2
-	if group {
+	whole := span{from + m[0], from + m[1]}
+	value := whole
+	if g := 2 * f.Group; g > 0 && g+1 < len(m) && m[g] >= 0 {
+		value = span{from + m[g], from + m[g+1]}
+	} else if len(m) > 2 {
 		for g := 2; g+1 < len(m); g += 2 {
 			if m[g] >= 0 {
 				value = span{from + m[g], from + m[g+1]}
 				break
 			}
 		}
-	} else if !f.Loose && value.upto < len(s.data) && isWord(s.data[value.upto]) && isWord(s.data[value.upto-1]) {
+	} else if !f.Loose && f.Origin == "" && value.upto < len(s.data) && isWord(s.data[value.upto]) && isWord(s.data[value.upto-1]) {
 		return // part of something longer
 	}
-	s.take(f, value, Sure)
+	s.take(f, value, whole, Sure)
 }
 
 func (s *Scanner) near(f *form, i int32, at, after int) {
@@ -267,7 +301,8 @@ func (s *Scanner) near(f *form, i int32, at, after int) {
 	if m == nil || !ends(s.data, value.from+m[1]) {
 		return
 	}
-	s.take(f, span{value.from, value.from + m[1]}, Likely)
+	value.upto = value.from + m[1]
+	s.take(f, value, value, Likely)
 }
 
 // wordStart reports whether a name's word begins at i: apiKey has one at K.
@@ -281,21 +316,10 @@ func wordStart(data []byte, i int) bool {
 }
 
 // take applies a rule's further conditions to a value.
-func (s *Scanner) take(f *form, value span, sure Confidence) {
+func (s *Scanner) take(f *form, value, match span, sure Confidence) {
 	v := s.data[value.from:value.upto]
-	if len(v) == 0 || f.Entropy > 0 && Entropy(v) < f.Entropy || example(v) {
+	if len(v) == 0 || f.Entropy > 0 && Entropy(v) < f.Entropy || f.Origin == "" && example(v) || s.allowed(f.ID, f.allows, value, match) {
 		return
-	}
-	for _, a := range f.allow {
-		if a.Match(v) {
-			return
-		}
-	}
-	low := strings.ToLower(string(v))
-	for _, w := range f.Stop {
-		if strings.Contains(low, w) {
-			return
-		}
 	}
 	verdict := sure
 	if f.Check != "" {
@@ -306,8 +330,38 @@ func (s *Scanner) take(f *form, value span, sure Confidence) {
 	s.keep(candidate{form: f, value: value, shown: shown(f, v), confidence: verdict, severity: f.Severity})
 }
 
+// allowed reports whether somebody said that this is no secret.
+func (s *Scanner) allowed(id string, list []allow, value, match span) bool {
+	for i := range list {
+		a := &list[i]
+		if len(a.Rules) > 0 && !slices.Contains(a.Rules, id) {
+			continue
+		}
+		if a.holds(s.file.Path, s.data[value.from:value.upto], s.data[match.from:match.upto], s.line(match)) {
+			return true
+		}
+	}
+	return false
+}
+
+// line returns the line that a match begins on, at most 1000 bytes on each
+// side.
+func (s *Scanner) line(m span) []byte {
+	low, high := max(0, m.from-1000), min(len(s.data), m.upto+1000)
+	if i := bytes.LastIndexByte(s.data[low:m.from], '\n'); i >= 0 {
+		low += i + 1
+	}
+	if i := bytes.IndexByte(s.data[m.upto:high], '\n'); i >= 0 {
+		high = m.upto + i
+	}
+	return s.data[low:high]
+}
+
 func (s *Scanner) keep(c candidate) {
-	if s.public && WeakInPublic(c.form.ID) {
+	if s.public && WeakInPublic(c.form.ID) || s.disabled[c.form.ID] {
+		return
+	}
+	if len(s.allows) > 0 && s.allowed(c.form.ID, s.allows, c.value, c.value) {
 		return
 	}
 	if c.confidence == Possible && c.severity.Rank() > sekisho.Low.Rank() {
@@ -332,6 +386,10 @@ func shown(f *form, v []byte) string {
 // Fingerprint changes when the rules do.
 func (e *Engine) Fingerprint() string {
 	sum := sha256.New()
+	for _, a := range e.allows {
+		fmt.Fprintf(sum, "%+v\n", a.Allow)
+	}
+	fmt.Fprintln(sum, slices.Sorted(maps.Keys(e.disabled)))
 	for _, f := range slices.Concat(e.forms, e.files) {
 		fmt.Fprintf(sum, "%+v\n", f.Rule)
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"sync"
 
@@ -50,9 +51,73 @@ type Rule struct {
 	Check    string   // a further look at what matched, by name
 	Loose    bool     // the secret need not begin with the key
 	Path     string   // regular expression: only in these files
-	Allow    []string // regular expressions: values that are no secrets
-	Stop     []string // words that no secret has
-	Origin   string   // file that it came from; empty for our own
+	Group    int      // of Regex that is the secret; 0 is the first one that matched
+	Allows   []Allow
+	Origin   string // file that it came from; empty for our own
+}
+
+// Allow says what is no secret. Of the kinds of conditions that it has, any
+// one suffices, or all are needed.
+type Allow struct {
+	Rules   []string // ids that it is for; empty is all
+	Paths   []string // regular expressions
+	Regexes []string
+	Target  string   // what Regexes look at: "" the secret, "match", "line"
+	Stop    []string // words in the secret, in either case
+	All     bool
+}
+
+type allow struct {
+	Allow
+	paths, regexes []*regexp.Regexp
+}
+
+func (a *Allow) compile() (out allow, err error) {
+	out.Allow = *a
+	for _, list := range []struct {
+		from []string
+		to   *[]*regexp.Regexp
+	}{{a.Paths, &out.paths}, {a.Regexes, &out.regexes}} {
+		for _, expr := range list.from {
+			re, err := regexp.Compile(expr)
+			if err != nil {
+				return out, fmt.Errorf("allow: %w", err)
+			}
+			*list.to = append(*list.to, re)
+		}
+	}
+	if len(a.Paths)+len(a.Regexes)+len(a.Stop) == 0 {
+		return out, fmt.Errorf("allow: want paths, regexes or stop words; without them it would allow everything")
+	}
+	return out, nil
+}
+
+// holds reports whether a match is no secret.
+func (a *allow) holds(name string, value, match, line []byte) bool {
+	path := slices.ContainsFunc(a.paths, func(re *regexp.Regexp) bool { return re.MatchString(name) })
+	target := value
+	switch a.Target {
+	case "match":
+		target = match
+	case "line":
+		target = line
+	}
+	regex := slices.ContainsFunc(a.regexes, func(re *regexp.Regexp) bool { return re.Match(target) })
+	low := strings.ToLower(string(value))
+	stop := slices.ContainsFunc(a.Stop, func(w string) bool { return strings.Contains(low, strings.ToLower(w)) })
+	if a.All {
+		return (path || len(a.paths) == 0) && (regex || len(a.regexes) == 0) && (stop || len(a.Stop) == 0)
+	}
+	return path || regex || stop
+}
+
+// Config is what a file of rules says: further rules, ours that do not count,
+// and what is no secret whatever the rule.
+type Config struct {
+	Rules   []Rule
+	Disable []string
+	Allows  []Allow
+	Only    bool // our own rules do not count at all
 }
 
 // form is a rule made ready. Its regular expressions are compiled when a file
@@ -62,7 +127,7 @@ type form struct {
 	once    sync.Once
 	re      *regexp.Regexp
 	path    *regexp.Regexp
-	allow   []*regexp.Regexp
+	allows  []allow
 	before  int // bytes that a match may begin before its key
 	after   int // bytes that a match may reach beyond its key's begin
 	bounded bool
@@ -82,9 +147,6 @@ func (f *form) compile() {
 			expr = `\A` + expr
 		}
 		f.re = regexp.MustCompile(expr) // check has seen that it compiles
-		for _, a := range f.Allow {
-			f.allow = append(f.allow, regexp.MustCompile(a))
-		}
 	})
 }
 
@@ -174,7 +236,7 @@ func (r *Rule) check() error {
 	if r.ID == "" {
 		return fmt.Errorf("rule without an id")
 	}
-	for _, expr := range append([]string{r.Regex, r.Path}, r.Allow...) {
+	for _, expr := range []string{r.Regex, r.Path} {
 		if _, err := regexp.Compile(expr); err != nil {
 			return fmt.Errorf("rule %s: %w", r.ID, err)
 		}

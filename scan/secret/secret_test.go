@@ -58,6 +58,7 @@ func TestFound(t *testing.T) {
 		{"Maven", "root/.m2/settings.xml", "<server><password>9dkWmz2Lp7</password></server>", "maven-settings-password", "high"},
 		{"basic header", "a.sh", "-H 'Authorization: Basic " + b64([]byte("ci:pL4zRt9w")) + "'", "basic-auth-header", "high"},
 		{"JWT", "a.txt", b64url(`{"alg":"HS256","typ":"JWT"}`) + "." + b64url(`{"sub":"u-88213","role":"admin"}`) + ".zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ0mLq1", "jwt", "medium"},
+		{"old Vault token", "a.sh", join("VAULT_TOKEN=s.", "wuzYRgNXgT55E1ZfuiIWomVt"), "vault-legacy-token", "high"},
 		{"in documents: perhaps", "docs/setup.md", join("AKIA", "QYLPMN5HFIQR7BBB"), "aws-access-key-id", "low"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -198,6 +198,9 @@ var (
 // kubernetes reads the values of a Secret's manifest. They are base64, which
 // hides nothing.
 func (s *Scanner) kubernetes(f *form, i int32, at int) {
+	if s.file.Binary || !s.afford(i, 1<<10) {
+		return
+	}
 	from := max(0, at-maxKubernetes)
 	upto := min(len(s.data), at+maxKubernetes)
 	if j := bytes.LastIndex(s.data[from:at], []byte("\n---")); j >= 0 {
@@ -207,7 +210,7 @@ func (s *Scanner) kubernetes(f *form, i int32, at int) {
 		upto = at + j
 	}
 	window := s.data[from:upto]
-	if s.file.Binary || !bytes.Contains(window, []byte("ata")) || !s.afford(i, 4*len(window)) {
+	if !bytes.Contains(window, []byte("ata")) || !s.afford(i, 4*len(window)) {
 		return
 	}
 	block, entry := dataBlock, dataEntry
