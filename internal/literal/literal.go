@@ -35,8 +35,9 @@ type Literal struct {
 type Set struct {
 	texts [][]byte // folded where fold is set
 	fold  []bool
-	words *[1 << 16]uint64 // bitmap over hashes of four bytes
-	slots []slot           // open addressing by gram
+	words *[1 << 16]uint64 // bitmap over hashes of four bytes, of which span+1 are used
+	span  uint16
+	slots []slot // open addressing by gram
 	mask  uint32
 	watch []watch // by slot, those of one gram beside one another
 }
@@ -111,28 +112,53 @@ func (s *Set) choose(text []byte, grams map[uint32][]watch) []choice {
 	return []choice{best}
 }
 
-// rarity guesses how seldom four folded bytes occur in files, from 0.
+// rarity guesses how seldom four folded bytes occur in files.
 func rarity(g uint32) int {
-	sum, last := 0, byte(0)
-	for i := range 4 {
-		b := byte(g >> (8 * i))
-		switch {
-		case b == 0x20 || b == 0xff || b == last:
-		case b == 'e' || b == 't' || b == 'a' || b == 'o' || b == 'n' || b == 'i' || b == 's' || b == 'r':
-			sum++
-		case b >= 'a' && b <= 'z', b == 0x2f, b == 0x2d, b == 0x7f, b == 0x2e, b == 0x3d:
-			sum += 2
-		case b == 0x68, b == 0xab, b == 0xa9, b == 0xe8, b == 0x25, b == 0xec, b == 0x21, b == 0x22, b == 0x24, b == 0x28:
-			sum += 2
-		default:
-			sum += 3
+	text := [4]byte{byte(g), byte(g >> 8), byte(g >> 16), byte(g >> 24)}
+	sum := 0
+	for i, b := range text {
+		if i == 0 || b != text[i-1] {
+			sum += int(seldom[b])
 		}
-		last = b
+	}
+	if common[string(text[:])] {
+		sum -= 6
 	}
 	return sum
 }
 
+// seldom weighs bytes, folded, by how seldom they occur in texts and programs.
+var seldom = func() (w [256]uint8) {
+	for i := range w {
+		w[i] = 4
+	}
+	for n, set := range []string{" \xff\x7feationsr", "hldcum\x68\x8b\xe8.-/=", "fpgwybv\"(),:;\x24\x25\x28\xa8\xa9\xab\xad\xe0\xec\xef", "0123456789"} {
+		for _, b := range []byte(set) {
+			w[b] = uint8(n)
+		}
+	}
+	return w
+}()
+
+// common are runs of four letters that source code and prose are full of.
+var common = func() map[string]bool {
+	m := map[string]bool{}
+	for _, w := range []string{"this", "tion", "ment", "line", "code", "pack", "http", "name", "comp", "port", "inte", "stat", "cont", "self", "func", "retu", "turn", "data", "type",
+		"file", "list", "path", "modu", "odul", "test", "user", "load", "able", "proc", "ckag", "kage", "agen", ".com", "ntai", "impo", "mpor", "publ", "ublic", "blic", "docu", "valu", "alue", "stri", "trin",
+		"ring", "ctio", "unct", "ncti", "obje", "bjec", "ject", "spec", "call", "clas", "lass", "cons", "main", "inde", "ndex", "vers", "ersi", "rsio", "sion", "copy", "righ", "ight", "lice", "cens",
+		"ense", "with", "from", "form", "orma", "mess", "essa", "sage", "conf", "onfi", "nfig", "gith", "ithu", "thub", "auth", "utho", "thor", "uthe", "pass", "acce", "cces", "cess", "live", "dock", "face", "book", "fram", "cloud", "loud"} {
+		if len(w) == 4 {
+			m[w] = true
+		}
+	}
+	return m
+}()
+
 func (s *Set) build(grams map[uint32][]watch) {
+	s.span = 1<<13 - 1 // words: the bitmap stays in the fastest memory while it can
+	for int(s.span)*64 < 300*len(grams) && s.span < 1<<16-1 {
+		s.span = s.span<<1 | 1
+	}
 	size := 1
 	for size < 2*len(grams)+2 {
 		size *= 2
@@ -141,7 +167,7 @@ func (s *Set) build(grams map[uint32][]watch) {
 	s.slots = make([]slot, size)
 	for g, list := range grams {
 		h := g * mul
-		s.words[h>>16] |= 1 << (h >> 10 & 63)
+		s.words[uint16(h>>16)&s.span] |= 1 << (h >> 10 & 63)
 		at := h >> 7 & s.mask
 		for s.slots[at].upto != 0 {
 			at = (at + 1) & s.mask
@@ -171,32 +197,39 @@ func (s *Set) Scan(data []byte, hit func(id int32, at int)) {
 	if len(s.watch) == 0 {
 		return
 	}
-	words, i := s.words, 0
+	words, span, i := s.words, s.span, 0
 	for ; i+8 <= len(data); i += 4 {
 		x := binary.LittleEndian.Uint64(data[i:]) | fold64
 		a, b, c, d := uint32(x)*mul, uint32(x>>8)*mul, uint32(x>>16)*mul, uint32(x>>24)*mul
-		some := words[uint16(a>>16)]>>(a>>10&63) | words[uint16(b>>16)]>>(b>>10&63) |
-			words[uint16(c>>16)]>>(c>>10&63) | words[uint16(d>>16)]>>(d>>10&63)
-		if some&1 == 0 {
+		wa, wb := words[uint16(a>>16)&span]>>(a>>10&63), words[uint16(b>>16)&span]>>(b>>10&63)
+		wc, wd := words[uint16(c>>16)&span]>>(c>>10&63), words[uint16(d>>16)&span]>>(d>>10&63)
+		if (wa|wb|wc|wd)&1 == 0 {
 			continue
 		}
-		for k := range 4 {
-			s.check(data, i+k, uint32(x>>(8*k)), hit)
+		if wa&1 != 0 {
+			s.check(data, i, uint32(x), a, hit)
+		}
+		if wb&1 != 0 {
+			s.check(data, i+1, uint32(x>>8), b, hit)
+		}
+		if wc&1 != 0 {
+			s.check(data, i+2, uint32(x>>16), c, hit)
+		}
+		if wd&1 != 0 {
+			s.check(data, i+3, uint32(x>>24), d, hit)
 		}
 	}
 	for ; i < len(data); i++ {
 		var tail [4]byte
 		copy(tail[:], data[i:])
-		s.check(data, i, binary.LittleEndian.Uint32(tail[:])|foldMask, hit)
+		gram := binary.LittleEndian.Uint32(tail[:]) | foldMask
+		s.check(data, i, gram, gram*mul, hit)
 	}
 }
 
-// check compares all literals that have this gram, seen at this place.
-func (s *Set) check(data []byte, place int, gram uint32, hit func(int32, int)) {
-	h := gram * mul
-	if s.words[uint16(h>>16)]>>(h>>10&63)&1 == 0 {
-		return
-	}
+// check compares all literals that have this gram, seen at this place; h is
+// its hash.
+func (s *Set) check(data []byte, place int, gram, h uint32, hit func(int32, int)) {
 	at := h >> 7 & s.mask
 	for s.slots[at].gram != gram || s.slots[at].upto == 0 {
 		if s.slots[at].upto == 0 {

@@ -21,8 +21,9 @@ import (
 type Analyzer struct {
 	secrets *secret.Engine
 	malware Malware
-	set     *literal.Set
-	border  int32 // ids below it are literals of secrets
+	text    search // for text
+	binary  search // for all else
+	wide    search // for text that was UTF-16: secrets only
 	version int
 	pool    sync.Pool  // *session
 	big     sync.Mutex // held while much of an archive is in memory
@@ -41,23 +42,57 @@ type MalwareScanner interface {
 	Matches(path string, data []byte, out *analyze.Result)
 }
 
+// search is a set of literals; those of secrets come first.
+type search struct {
+	set    *literal.Set
+	ids    []int32 // of the engine that a literal belongs to
+	border int32   // first literal of malware
+}
+
+func newSearch(secrets []literal.Literal, wanted []bool, malware []literal.Literal) (s search, err error) {
+	var list []literal.Literal
+	for i, l := range secrets {
+		if wanted == nil || wanted[i] {
+			list = append(list, l)
+			s.ids = append(s.ids, int32(i))
+		}
+	}
+	s.border = int32(len(list))
+	for i, l := range malware {
+		list = append(list, l)
+		s.ids = append(s.ids, int32(i))
+	}
+	if s.set, err = literal.New(list); err != nil {
+		return s, fmt.Errorf("make the search for literals: %w", err)
+	}
+	return s, nil
+}
+
 // New returns the analyzer. Either engine may be nil.
 func New(secrets *secret.Engine, malware Malware) (*Analyzer, error) {
 	a := &Analyzer{secrets: secrets, malware: malware}
-	var list []literal.Literal
+	var keys, signs []literal.Literal
+	var strong []bool
 	sum := fnv.New32a()
 	if secrets != nil {
-		list = append(list, secrets.Literals()...)
+		keys, strong = secrets.Literals(), secrets.Strong()
 		fmt.Fprint(sum, secret.Version, secrets.Fingerprint())
 	}
-	a.border = int32(len(list))
 	if malware != nil {
-		list = append(list, malware.Literals()...)
+		signs = malware.Literals()
 		io.WriteString(sum, malware.Fingerprint())
 	}
 	var err error
-	if a.set, err = literal.New(list); err != nil {
-		return nil, fmt.Errorf("make the search for literals: %w", err)
+	if a.text, err = newSearch(keys, nil, signs); err != nil {
+		return nil, err
+	}
+	if a.binary, err = newSearch(keys, strong, signs); err != nil {
+		return nil, err
+	}
+	if a.wide = a.text; malware != nil {
+		if a.wide, err = newSearch(keys, nil, nil); err != nil {
+			return nil, err
+		}
 	}
 	a.version = int(sum.Sum32())
 	return a, nil
@@ -85,7 +120,7 @@ type session struct {
 	*Analyzer
 	secret   *secret.Scanner
 	scanner  MalwareScanner
-	text     []byte // a file in UTF-16, made UTF-8
+	narrowed []byte // a file in UTF-16, made UTF-8
 	depths   [maxDepth + 1]depth
 	expanded int64
 	members  int
@@ -127,12 +162,16 @@ func (s *session) look(name string, data []byte, depth int, r *analyze.Result) {
 	if s.secret != nil {
 		s.secret.Begin(secret.File{Path: name, Binary: kind == binary}, data)
 	}
-	s.set.Scan(data, func(id int32, at int) {
+	search := &s.Analyzer.text
+	if kind != plain {
+		search = &s.Analyzer.binary
+	}
+	search.set.Scan(data, func(id int32, at int) {
 		switch {
-		case id >= s.border:
-			s.scanner.Hit(id-s.border, at)
+		case id >= search.border:
+			s.scanner.Hit(search.ids[id], at)
 		case kind != wide:
-			s.secret.Hit(id, at)
+			s.secret.Hit(search.ids[id], at)
 		}
 	})
 	if s.secret != nil {
@@ -150,13 +189,8 @@ func (s *session) look(name string, data []byte, depth int, r *analyze.Result) {
 
 func (s *session) secrets(name string, data []byte, kind class, r *analyze.Result) {
 	if kind == wide {
-		s.text = narrow(s.text[:0], data)
-		s.secret.Begin(secret.File{Path: name}, s.text)
-		s.set.Scan(s.text, func(id int32, at int) {
-			if id < s.border {
-				s.secret.Hit(id, at)
-			}
-		})
+		s.narrowed = narrow(s.narrowed[:0], data)
+		s.find(name, s.narrowed, false)
 	}
 	found, problems := s.secret.End()
 	for _, x := range found {
@@ -221,6 +255,13 @@ func narrow(out, data []byte) []byte {
 	return out
 }
 
+// find looks for secrets only.
+func (s *session) find(name string, data []byte, isBinary bool) {
+	s.secret.Begin(secret.File{Path: name, Binary: isBinary}, data)
+	search := &s.wide
+	search.set.Scan(data, func(id int32, at int) { s.secret.Hit(search.ids[id], at) })
+}
+
 // Text looks for secrets in a piece of text that is no file: a variable, a
 // label, an instruction.
 func (a *Analyzer) Text(text string) []sekisho.Finding {
@@ -229,12 +270,7 @@ func (a *Analyzer) Text(text string) []sekisho.Finding {
 	}
 	s := a.session()
 	defer a.pool.Put(s)
-	s.secret.Begin(secret.File{}, []byte(text))
-	s.set.Scan([]byte(text), func(id int32, at int) {
-		if id < s.border {
-			s.secret.Hit(id, at)
-		}
-	})
+	s.find("", []byte(text), false)
 	found, _ := s.secret.End()
 	return found
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"sekisho/scan/analyze"
-	"sekisho/scan/secret"
 )
 
 // A file that is too large for memory is searched for secrets in windows that
@@ -56,12 +55,7 @@ func (w *stream) Close() error {
 }
 
 func (w *stream) scan() {
-	w.secret.Begin(secret.File{Path: w.name, Binary: classify(w.buf) != plain}, w.buf)
-	w.set.Scan(w.buf, func(id int32, at int) {
-		if id < w.border {
-			w.secret.Hit(id, at)
-		}
-	})
+	w.find(w.name, w.buf, classify(w.buf) != plain)
 	found, problems := w.secret.End()
 	for _, x := range found {
 		x.Location.Path = w.name

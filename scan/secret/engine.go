@@ -128,6 +128,18 @@ func (e *Engine) watch(key string, fold bool, t target, index map[string]int) {
 // Hit takes.
 func (e *Engine) Literals() []literal.Literal { return e.literals }
 
+// Strong tells of each literal whether it may lead to something in a file that
+// is not text.
+func (e *Engine) Strong() []bool {
+	list := make([]bool, len(e.targets))
+	for i, targets := range e.targets {
+		for _, t := range targets {
+			list[i] = list[i] || !t.near
+		}
+	}
+	return list
+}
+
 // Rules lists the rules, our own first.
 func (e *Engine) Rules() []Rule {
 	var list []Rule

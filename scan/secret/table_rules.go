@@ -90,7 +90,7 @@ func builtin() []Rule {
 		{ID: "terraform-password", Vendor: "HashiCorp Terraform", Type: Password, Severity: sekisho.High, Near: []string{"administrator_login_password"}, Regex: `(?i)[a-z0-9=_-]{8,20}`, Entropy: 2},
 		{ID: "vault-batch-token", Vendor: "HashiCorp Vault", Type: AccessToken, Severity: sekisho.Critical, Regex: `hvb\.[\w-]{138,300}`, Entropy: 4},
 		{ID: "vault-service-token", Vendor: "HashiCorp Vault", Type: AccessToken, Severity: sekisho.Critical, Regex: `hvs\.[\w-]{90,120}`, Entropy: 3.5},
-		{ID: "vault-legacy-token", Vendor: "HashiCorp Vault", Type: AccessToken, Severity: sekisho.High, Keys: []string{`"s.`, `;s.`, `(s.`, `,s.`, `'s.`, ` s.`, `=s.`, `:s.`, "\ns.", "`s.", `>s.`}, Regex: `s\.[A-Za-z0-9]{24}\b`, Entropy: 3.8, Check: "digit", Loose: true},
+		{ID: "vault-legacy-token", Vendor: "HashiCorp Vault", Type: AccessToken, Severity: sekisho.High, Keys: []string{`"s.`, `;s.`, `(s.`, `,s.`, `'s.`, `: s.`, `= s.`, `n s.`, `=s.`, `:s.`, "\ns.", "`s.", `>s.`}, Regex: `s\.[A-Za-z0-9]{24}\b`, Entropy: 3.8, Check: "digit", Loose: true},
 		{ID: "infracost-api-token", Vendor: "Infracost", Type: AccessToken, Severity: sekisho.Medium, Regex: `ico-[a-zA-Z0-9]{32}`, Entropy: 3},
 		{ID: "prefect-api-token", Vendor: "Prefect", Type: AccessToken, Severity: sekisho.High, Regex: `pnu_[a-zA-Z0-9]{36}`, Entropy: 2},
 		{ID: "databricks-api-token", Vendor: "Databricks", Type: AccessToken, Severity: sekisho.Critical, Regex: `dapi[a-f0-9]{32}(?:-\d)?`, Entropy: 3},
@@ -145,14 +145,14 @@ func builtin() []Rule {
 		{ID: "discord-api-token", Vendor: "Discord", Type: AccessToken, Severity: sekisho.High, Near: []string{"discord"}, Regex: `(?i)[a-f0-9]{64}`},
 		{ID: "discord-client-id", Vendor: "Discord", Type: ClientID, Severity: sekisho.Low, Near: []string{"discord"}, Regex: `[0-9]{18}`, Entropy: 2},
 		{ID: "discord-client-secret", Vendor: "Discord", Type: ClientSecret, Severity: sekisho.High, Near: []string{"discord"}, Regex: `(?i)[a-z0-9=_-]{32}`},
-		{ID: "discord-bot-token", Vendor: "Discord", Type: AccessToken, Severity: sekisho.High, Keys: []string{`MTA`, `MTE`, `MTI`, `MTM`, `MTQ`, `MTU`, `MTY`, `MTc`, `MTg`, `MTk`, `MjA`, `MjE`, `MjI`, `MjM`, `MjQ`, `MjU`, `MjY`, `Mjc`, `Mjg`, `Mjk`, `MzA`, `MzE`, `MzI`, `MzM`, `MzQ`, `MzU`, `MzY`, `Mzc`, `Mzg`, `Mzk`, `NDA`, `NDE`, `NDI`, `NDM`, `NDQ`, `NDU`, `NDY`, `NDc`, `NDg`, `NDk`, `NTA`, `NTE`, `NTI`, `NTM`, `NTQ`, `NTU`, `NTY`, `NTc`, `NTg`, `NTk`, `NjA`, `NjE`, `NjI`, `NjM`, `NjQ`, `NjU`, `NjY`, `Njc`, `Njg`, `Njk`, `NzA`, `NzE`, `NzI`, `NzM`, `NzQ`, `NzU`, `NzY`, `Nzc`, `Nzg`, `Nzk`, `ODA`, `ODE`, `ODI`, `ODM`, `ODQ`, `ODU`, `ODY`, `ODc`, `ODg`, `ODk`, `OTA`, `OTE`, `OTI`, `OTM`, `OTQ`, `OTU`, `OTY`, `OTc`, `OTg`, `OTk`}, Regex: `(?:M[Tjz]|N[DTjz]|O[DT])[AEIMQUYcgk][A-Za-z\d_-]{20,23}\.[\w-]{6}\.[\w-]{27,38}`, Entropy: 4},
+		{ID: "discord-bot-token", Vendor: "Discord", Type: AccessToken, Severity: sekisho.High, Near: []string{"discord", "bot_token", "bottoken"}, Regex: `(?:M[Tjz]|N[DTjz]|O[DT])[AEIMQUYcgk][A-Za-z\d_-]{20,23}\.[\w-]{6}\.[\w-]{27,38}`, Entropy: 4},
 		{ID: "telegram-bot-token", Vendor: "Telegram", Type: AccessToken, Severity: sekisho.High, Keys: []string{`:AA`}, Regex: `[0-9]{8,10}:AA[A-Za-z0-9_-]{33}`, Entropy: 3.5, Loose: true},
 		{ID: "telegram-bot-api-token", Vendor: "Telegram", Type: AccessToken, Severity: sekisho.High, Near: []string{"telegr"}, Regex: `[0-9]{5,16}:A(?i:[a-z0-9_-]{34})`},
 		{ID: "mattermost-access-token", Vendor: "Mattermost", Type: AccessToken, Severity: sekisho.High, Near: []string{"mattermost"}, Regex: `(?i)[a-z0-9]{26}`},
 		{ID: "line-channel-token", Vendor: "LINE", Type: AccessToken, Severity: sekisho.High, Keys: []string{`/1O/w1cDnyilFU=`}, Regex: `[A-Za-z0-9+/]{150,180}dB04t89/1O/w1cDnyilFU=`, Loose: true},
 		{ID: "line-channel-secret", Vendor: "LINE", Type: ClientSecret, Severity: sekisho.High, Near: []string{"line_channel_secret", "line_secret", "channel_secret", "channelsecret"}, Regex: `[a-f0-9]{32}`, Entropy: 3},
 		{ID: "chatwork-api-token", Vendor: "Chatwork", Type: AccessToken, Severity: sekisho.High, Near: []string{"chatwork"}, Regex: `[a-f0-9]{32}`, Entropy: 3},
-		{ID: "twilio-api-key", Vendor: "Twilio", Type: APIKey, Severity: sekisho.High, Keys: []string{`SK0`, `SK1`, `SK2`, `SK3`, `SK4`, `SK5`, `SK6`, `SK7`, `SK8`, `SK9`, `SKa`, `SKb`, `SKc`, `SKd`, `SKe`, `SKf`, `SKA`, `SKB`, `SKC`, `SKD`, `SKE`, `SKF`}, Regex: `SK[0-9a-fA-F]{32}`, Entropy: 3},
+		{ID: "twilio-api-key", Vendor: "Twilio", Type: APIKey, Severity: sekisho.High, Keys: hexKeys("SK"), Regex: `SK[0-9a-fA-F]{32}`, Entropy: 3},
 		{ID: "twilio-auth-token", Vendor: "Twilio", Type: AccessToken, Severity: sekisho.High, Near: []string{"twilio"}, Regex: `[0-9a-f]{32}`, Entropy: 3},
 		{ID: "sendgrid-api-token", Vendor: "SendGrid", Type: AccessToken, Severity: sekisho.High, Regex: `SG\.(?i:[a-z0-9=_\-.]{66})`, Entropy: 2},
 		{ID: "sendinblue-api-token", Vendor: "Brevo", Type: AccessToken, Severity: sekisho.High, Regex: `xkeysib-[a-f0-9]{64}-(?i:[a-z0-9]{16})`, Entropy: 2},
@@ -222,7 +222,7 @@ func builtin() []Rule {
 		{ID: "planetscale-oauth-token", Vendor: "PlanetScale", Type: AccessToken, Severity: sekisho.High, Regex: `pscale_oauth_[\w=.-]{32,64}`, Entropy: 3},
 		{ID: "supabase-token", Vendor: "Supabase", Type: AccessToken, Severity: sekisho.High, Keys: []string{`sbp_`, `sb_secret_`}, Regex: `sb(?:p|_secret)_[A-Za-z0-9_-]{31,60}`, Entropy: 3},
 		{ID: "algolia-api-key", Vendor: "Algolia", Type: APIKey, Severity: sekisho.High, Near: []string{"algolia"}, Regex: `(?i)[a-z0-9]{32}`},
-		{ID: "airtable-personal-access-token", Vendor: "Airtable", Type: AccessToken, Severity: sekisho.High, Keys: []string{`pat`}, Regex: `pat[a-zA-Z0-9]{14}\.[a-f0-9]{64}`, Entropy: 3},
+		{ID: "airtable-personal-access-token", Vendor: "Airtable", Type: AccessToken, Severity: sekisho.High, Near: []string{"airtable"}, Regex: `pat[a-zA-Z0-9]{14}\.[a-f0-9]{64}`, Entropy: 3},
 		{ID: "airtable-api-key", Vendor: "Airtable", Type: APIKey, Severity: sekisho.High, Near: []string{"airtable"}, Regex: `(?i)[a-z0-9]{17}`, Entropy: 2.5},
 		{ID: "notion-api-token", Vendor: "Notion", Type: AccessToken, Severity: sekisho.High, Regex: `ntn_[0-9]{11}[A-Za-z0-9]{35}`, Entropy: 3.5},
 		{ID: "notion-legacy-token", Vendor: "Notion", Type: AccessToken, Severity: sekisho.High, Regex: `secret_[A-Za-z0-9]{43}`, Entropy: 4},
@@ -244,7 +244,7 @@ func builtin() []Rule {
 		{ID: "contentful-delivery-api-token", Vendor: "Contentful", Type: AccessToken, Severity: sekisho.Medium, Near: []string{"contentful"}, Regex: `(?i)[a-z0-9=_-]{43}`},
 		{ID: "dropbox-api-token", Vendor: "Dropbox", Type: AccessToken, Severity: sekisho.High, Near: []string{"dropbox"}, Regex: `(?i)[a-z0-9]{15}`, Entropy: 2.5},
 		{ID: "dropbox-long-lived-api-token", Vendor: "Dropbox", Type: AccessToken, Severity: sekisho.High, Near: []string{"dropbox"}, Regex: `(?i)[a-z0-9]{11}AAAAAAAAAA[a-z0-9_=-]{43}`},
-		{ID: "dropbox-short-lived-api-token", Vendor: "Dropbox", Type: AccessToken, Severity: sekisho.High, Keys: []string{`sl.`}, Regex: `sl\.(?i:[a-z0-9=_-]{135,})`, Entropy: 3.5},
+		{ID: "dropbox-short-lived-api-token", Vendor: "Dropbox", Type: AccessToken, Severity: sekisho.High, Near: []string{"dropbox"}, Regex: `sl\.(?i:[a-z0-9=_-]{135,})`, Entropy: 3.5},
 		{ID: "etsy-access-token", Vendor: "Etsy", Type: AccessToken, Severity: sekisho.High, Near: []string{"etsy"}, Regex: `(?i)[a-z0-9]{24}`, Entropy: 3},
 		{ID: "facebook-page-access-token", Vendor: "Facebook", Type: AccessToken, Severity: sekisho.High, Keys: []string{`EAAM`, `EAAC`}, Regex: `EAA[MC](?i:[a-z0-9]{100,})`, Entropy: 4},
 		{ID: "facebook-secret", Vendor: "Facebook", Type: ClientSecret, Severity: sekisho.High, Near: []string{"facebook"}, Regex: `(?i)[a-f0-9]{32}`, Entropy: 3},
@@ -266,7 +266,7 @@ func builtin() []Rule {
 		{ID: "twitter-access-token", Vendor: "X (Twitter)", Type: AccessToken, Severity: sekisho.High, Near: []string{"twitter"}, Regex: `[0-9]{15,25}-[a-zA-Z0-9]{20,40}`},
 		{ID: "twitter-api-key", Vendor: "X (Twitter)", Type: APIKey, Severity: sekisho.High, Near: []string{"twitter"}, Regex: `(?i)[a-z0-9]{25}`, Entropy: 2.5},
 		{ID: "twitter-api-secret", Vendor: "X (Twitter)", Type: SecretKey, Severity: sekisho.High, Near: []string{"twitter"}, Regex: `(?i)[a-z0-9]{50}|[a-z0-9]{35,44}`, Entropy: 3},
-		{ID: "twitter-bearer-token", Vendor: "X (Twitter)", Type: AccessToken, Severity: sekisho.High, Keys: []string{`AAAAAAAAAAAAAAAAAAAAAA`}, Regex: `A{22}[a-zA-Z0-9%]{80,100}`, Entropy: 3.5},
+		{ID: "twitter-bearer-token", Vendor: "X (Twitter)", Type: AccessToken, Severity: sekisho.High, Near: []string{"twitter"}, Regex: `A{22}[a-zA-Z0-9%]{80,100}`, Entropy: 3},
 		{ID: "zendesk-secret-key", Vendor: "Zendesk", Type: SecretKey, Severity: sekisho.High, Near: []string{"zendesk"}, Regex: `(?i)[a-z0-9]{40}`},
 		{ID: "authress-service-client-access-key", Vendor: "Authress", Type: APIKey, Severity: sekisho.High, Keys: []string{`.acc_`, `.acc-`}, Regex: `(?:sc|ext|scauth|authress)_(?i:[a-z0-9]{5,30}\.[a-z0-9]{4,6})\.acc[_-][a-z0-9-]{10,32}\.(?i:[a-z0-9+/_=-]{30,120})`, Entropy: 2, Loose: true},
 		{ID: "defined-networking-api-token", Vendor: "Defined Networking", Type: AccessToken, Severity: sekisho.High, Regex: `dnkey-(?i:[a-z0-9=_-]{26}-[a-z0-9=_-]{52})`},
@@ -283,7 +283,7 @@ func builtin() []Rule {
 		{ID: "putty-private-key", Vendor: "PuTTY", Type: PrivateKey, Severity: sekisho.Critical, Keys: []string{`PuTTY-User-Key-File-`}, Regex: `PuTTY-User-Key-File-[23]: [a-z0-9-]+\r?\nEncryption: (?:none|aes256-cbc)`},
 		{ID: "wireguard-private-key", Vendor: "WireGuard", Type: PrivateKey, Severity: sekisho.Critical, Keys: []string{`PrivateKey`, `PresharedKey`}, Regex: `(?m)^\s{0,8}P(?:rivate|reshared)Key\s{0,5}=\s{0,5}([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)`, Loose: true},
 		{ID: "ansible-vault", Vendor: "Ansible Vault", Type: Password, Severity: sekisho.Low, Keys: []string{`$ANSIBLE_VAULT;`}, Regex: `\$ANSIBLE_VAULT;1\.\d;AES256`},
-		{ID: "jwt", Vendor: "JWT", Type: AccessToken, Severity: sekisho.Medium, Keys: []string{`eyJ`, `eyA`}, Regex: `ey[a-zA-Z0-9]{17,}\.ey[a-zA-Z0-9/\\_-]{17,}\.(?:[a-zA-Z0-9/\\_-]{10,}={0,2})?`, Entropy: 3, Check: "jwt"},
+		{ID: "jwt", Vendor: "JWT", Type: AccessToken, Severity: sekisho.Medium, Keys: []string{`eyJh`, `eyJi`, `eyJj`, `eyJk`, `eyJl`, `eyJm`, `eyJn`, `eyJo`, `eyJp`, `eyJq`, `eyJr`, `eyJs`, `eyJt`, `eyJu`, `eyJv`, `eyJw`, `eyJx`, `eyJy`, `eyJz`, `eyJ0`, `eyJ1`, `eyJ2`, `eyJ3`, `eyJ4`, `eyJ5`, `eyJ6`, `eyAi`, `eyAg`, `eyAK`}, Regex: `ey[a-zA-Z0-9]{17,}\.ey[a-zA-Z0-9/\\_-]{17,}\.(?:[a-zA-Z0-9/\\_-]{10,}={0,2})?`, Entropy: 3, Check: "jwt"},
 		{ID: "url-credentials", Type: Password, Severity: sekisho.High, Keys: []string{`://`}, Check: "url", Loose: true},
 		{ID: "basic-auth-header", Vendor: "HTTP Basic", Type: Password, Severity: sekisho.High, Keys: []string{`authorization`}, Regex: `(?i)(?:authorization|proxy-authorization)["']?\s{0,3}[:=,]\s{0,3}["']?basic\s{1,3}([a-z0-9+/]{8,}={0,3})`, Entropy: 2.5, Check: "basic", Loose: true},
 		{ID: "bearer-header", Vendor: "HTTP Bearer", Type: AccessToken, Severity: sekisho.Medium, Keys: []string{`authorization`}, Regex: `(?i)(?:authorization|proxy-authorization)["']?\s{0,3}[:=,]\s{0,3}["']?(?:bearer|token)\s{1,3}([\w=~@.+/-]{16,})`, Entropy: 3.3, Check: "digit", Loose: true},
@@ -297,4 +297,15 @@ func builtin() []Rule {
 		{ID: "jdbc-password", Vendor: "JDBC", Type: Password, Severity: sekisho.High, Keys: []string{`jdbc:`}, Regex: `(?i)jdbc:[a-z0-9:]{2,40}(?://|@)[^\s"']{1,200}?[?;&](?:password|pwd)=([^\s"'&;]{3,100})`, Check: "stub"},
 		{ID: "ado-connection-string", Vendor: "SQL Server", Type: Password, Severity: sekisho.High, Keys: []string{`;password`, `;pwd`, `; password`, `; pwd`}, Regex: `(?i)(?:server|data source|host)\s{0,2}=[^"'\n]{1,200}?;\s{0,2}(?:password|pwd)\s{0,2}=\s{0,2}([^;"'\s]{3,100})`, Check: "stub", Loose: true},
 	}
+}
+
+// hexKeys returns the prefix with every two hexadecimal digits behind it.
+func hexKeys(prefix string) (list []string) {
+	const digits = "0123456789abcdefABCDEF"
+	for i := range digits {
+		for j := range digits {
+			list = append(list, prefix+digits[i:i+1]+digits[j:j+1])
+		}
+	}
+	return list
 }
