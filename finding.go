@@ -75,6 +75,7 @@ type Location struct {
 	Line        int    `json:"line,omitempty"` // from 1
 	Layer       Digest `json:"layer,omitempty"`
 	Instruction string `json:"instruction,omitempty"`
+	Commit      string `json:"commit,omitempty"`  // of a repository, the first that had it; empty when only staged
 	Hidden      bool   `json:"hidden,omitempty"`  // a later layer hides the file; the layer can still be read
 	Changed     bool   `json:"changed,omitempty"` // in a container's own writable layer
 }

@@ -84,10 +84,14 @@ func (a *app) root() *cobra.Command {
 		return sekisho.Errorf(sekisho.Usage, "%w", err).WithHint("sekisho %s --help", strings.TrimPrefix(cmd.CommandPath(), "sekisho "))
 	})
 	root.PersistentFlags().String("lang", "", t("cli.flag.lang"))
-	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.versionCommand())
+	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.rulesCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
 	root.InitDefaultHelpFlag()
-	for _, c := range append(root.Commands(), root) {
+	commands := append(root.Commands(), root)
+	for _, c := range root.Commands() {
+		commands = append(commands, c.Commands()...)
+	}
+	for _, c := range commands {
 		c.InitDefaultHelpFlag()
 		if f := c.Flags().Lookup("help"); f != nil {
 			f.Usage = t("cli.flag.help")

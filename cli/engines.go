@@ -27,14 +27,21 @@ type contentFlags struct {
 // content returns who looks inside files for what was asked for; nil when
 // neither secrets nor malware were.
 func (a *app) content(f *scanFlags, key siphash.Key) (*content.Analyzer, error) {
-	wanted := func(kind string) bool { return len(f.kinds) == 0 || slices.Contains(f.kinds, kind) }
-	if f.onlyPackages || !wanted(sekisho.Secret) && !wanted(sekisho.Malware) {
+	kinds := f.kinds
+	if len(kinds) == 0 {
+		kinds = []string{sekisho.Secret, sekisho.Malware}
+	}
+	if f.onlyPackages || !slices.Contains(kinds, sekisho.Secret) && !slices.Contains(kinds, sekisho.Malware) {
 		return nil, nil
 	}
+	return a.inside(&f.content, kinds, key)
+}
+
+func (a *app) inside(f *contentFlags, kinds []string, key siphash.Key) (*content.Analyzer, error) {
 	var secrets *secret.Engine
-	if wanted(sekisho.Secret) {
+	if slices.Contains(kinds, sekisho.Secret) {
 		var err error
-		if secrets, err = a.secretEngine(f.content.secretRules, key); err != nil {
+		if secrets, err = a.secretEngine(f.secretRules, key); err != nil {
 			return nil, err
 		}
 	}

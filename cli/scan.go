@@ -11,7 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"sekisho"
+	"sekisho/image"
 	"sekisho/scan"
+	"sekisho/scan/analyze"
 	"sekisho/scan/cache"
 )
 
@@ -50,6 +52,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
 	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
+	flags.BoolVar(&f.source.staged, "staged", false, t("cli.flag.staged"))
 	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
 	return cmd
 }
@@ -145,6 +148,12 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 	o.Analyzers = scan.Analyzers()
 	if inside != nil {
 		o.Analyzers, o.Text = scan.Analyzers(inside), inside.Text
+	}
+	if src.image.Kind == image.KindRepository { // what it held once is installed nowhere
+		o.Analyzers, o.Cache = nil, nil
+		if inside != nil {
+			o.Analyzers = []analyze.Analyzer{inside}
+		}
 	}
 	progress := a.progress(f.quiet)
 	o.Layer = progress.layer

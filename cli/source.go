@@ -18,9 +18,11 @@ import (
 	"sekisho/image/container"
 	"sekisho/image/containerd"
 	"sekisho/image/daemon"
+	"sekisho/image/git"
 	"sekisho/image/layout"
 	"sekisho/image/registry"
 	"sekisho/image/rootfs"
+	"sekisho/image/single"
 	"sekisho/scan/sbom"
 )
 
@@ -30,6 +32,7 @@ type sourceFlags struct {
 	choose    string
 	namespace string
 	insecure  bool
+	staged    bool
 }
 
 // source is an image to scan or a bill of materials that was read.
@@ -39,7 +42,7 @@ type source struct {
 }
 
 // schemes are the words before the colon of a target.
-var schemes = []string{"archive", "oci", "docker", "containerd", "registry", "dir", "container", "sbom"}
+var schemes = []string{"archive", "oci", "docker", "containerd", "registry", "dir", "container", "sbom", "file", "git"}
 
 func clock() time.Time { return time.Now() }
 
@@ -94,6 +97,13 @@ func (a *app) openImage(ctx context.Context, scheme, rest string, platform sekis
 		return layout.Open(ctx, path, layout.Options{Ref: cmp.Or(f.choose, ref), Platform: platform})
 	case "dir":
 		return rootfs.Open(rest)
+	case "file":
+		if rest == "-" {
+			return single.Read(a.Stdin)
+		}
+		return single.Open(rest)
+	case "git":
+		return git.Open(ctx, rest, git.Options{Staged: f.staged})
 	case "docker":
 		return daemon.Open(ctx, rest, a.dockerOptions(platform))
 	case "container":

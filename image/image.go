@@ -15,12 +15,14 @@ const (
 	KindImage     = "image"
 	KindContainer = "container"
 	KindDirectory = "directory"
+
+	KindRepository = "repository" // a git repository
 )
 
 // Image is a set of layers with a configuration. It does not change once it
 // is open, but for one whose layers can only be streamed (see Stream).
 type Image struct {
-	Kind        string // KindImage, KindContainer, KindDirectory
+	Kind        string // KindImage, KindContainer, KindDirectory, KindRepository
 	Reference   string // as the user named it, credentials removed
 	Digest      sekisho.Digest
 	ID          sekisho.Digest
@@ -35,6 +37,10 @@ type Image struct {
 	// be read until visit returns. Digest, ID, Config and Layers may be
 	// incomplete until Stream has returned.
 	Stream func(ctx context.Context, visit func(Layer) error) error
+
+	// Origin, when set, tells of an entry which file it is a version of, the
+	// commit that brought it, and whether the current state still has it.
+	Origin func(ctx context.Context, entry string) (path, commit string, current bool)
 
 	// Done releases the source; it may be nil.
 	Done func() error

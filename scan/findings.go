@@ -28,7 +28,9 @@ func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer, installed 
 			}
 			x.Location.Path = cmp.Or(x.Location.Path, f.Path)
 			x.Location.Hidden = f.Hidden
-			list = append(list, place(x, layers, f.Layer))
+			x = place(x, layers, f.Layer)
+			s.origin(&x.Location)
+			list = append(list, x)
 		}
 	}
 	list = s.dropPublished(tree, installed, list)
@@ -53,6 +55,16 @@ func ignored(tree *squash.Tree) map[string]bool {
 		}
 	}
 	return dirs
+}
+
+// origin names the commit of an entry of a repository.
+func (s *scanner) origin(l *sekisho.Location) {
+	if s.img.Origin == nil {
+		return
+	}
+	path, commit, current := s.img.Origin(s.ctx, l.Path)
+	l.Path, l.Commit, l.Layer, l.Instruction = path, commit, "", ""
+	l.Hidden = !current && !l.Changed
 }
 
 func place(x sekisho.Finding, layers []sekisho.Layer, at int) sekisho.Finding {

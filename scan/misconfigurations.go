@@ -11,6 +11,9 @@ import (
 
 // misconfigurations judges the configuration and the facts of visible files.
 func (s *scanner) misconfigurations(tree *squash.Tree, layers []sekisho.Layer) []sekisho.Finding {
+	if s.img.Kind == image.KindRepository {
+		return nil
+	}
 	in := misconfig.Input{Kind: s.img.Kind, Name: name(s.img), Config: s.img.Config, OS: distribution(tree), Now: s.Now}
 	for _, f := range tree.Files {
 		if f.Hidden {

@@ -35,7 +35,7 @@ type Options struct {
 
 // Scan reads the image and reports what is in it.
 func Scan(ctx context.Context, img *image.Image, o Options) (*sekisho.Report, error) {
-	s := &scanner{Options: o, img: img, version: version(o.Analyzers)}
+	s := &scanner{ctx: ctx, Options: o, img: img, version: version(o.Analyzers)}
 	if o.Cache != nil {
 		s.key = o.Cache.Key()
 	} else {
@@ -58,6 +58,7 @@ func version(list []analyze.Analyzer) string {
 }
 
 type scanner struct {
+	ctx context.Context // of the one scan that this is
 	Options
 	img      *image.Image
 	key      siphash.Key

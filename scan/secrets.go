@@ -44,7 +44,7 @@ func (s *scanner) dropPublished(tree *squash.Tree, installed map[string]int, lis
 // configured looks for secrets in what an image is configured with: variables,
 // labels, and the instructions with their build arguments.
 func (s *scanner) configured(layers []sekisho.Layer) []sekisho.Finding {
-	if s.Text == nil || s.img.Kind == image.KindDirectory {
+	if s.Text == nil || s.img.Kind != image.KindImage && s.img.Kind != image.KindContainer {
 		return nil
 	}
 	var list []sekisho.Finding

@@ -68,7 +68,7 @@ func Describe(r *sekisho.Report, p *i18n.Printer) {
 	for i := range r.Findings {
 		x := &r.Findings[i]
 		if x.Kind == sekisho.Secret && x.Class != "" {
-			describeSecret(x, p)
+			describeSecret(x, r.Target.Kind, p)
 			continue
 		}
 		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
@@ -78,7 +78,7 @@ func Describe(r *sekisho.Report, p *i18n.Printer) {
 
 // describeSecret words a secret by its class and vendor; a rule of the user
 // has a title of its own.
-func describeSecret(x *sekisho.Finding, p *i18n.Printer) {
+func describeSecret(x *sekisho.Finding, kind string, p *i18n.Printer) {
 	if x.Title == "" {
 		x.Title = p.Text("secret." + x.Class)
 		if x.Vendor != "" {
@@ -89,6 +89,8 @@ func describeSecret(x *sekisho.Finding, p *i18n.Printer) {
 	switch {
 	case x.Confidence == "low":
 		key += ".low"
+	case x.Location.Hidden && kind == "repository":
+		key += ".removed"
 	case x.Location.Hidden:
 		key += ".hidden"
 	case p.Has(key + "." + x.Class):

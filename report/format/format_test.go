@@ -160,6 +160,9 @@ func compare(t *testing.T, root, schema map[string]any, kind reflect.Type, at st
 	}
 	for i := range kind.NumField() {
 		name, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+		if name == "same" {
+			continue // never leaves a scan
+		}
 		p, ok := properties[name].(map[string]any)
 		if !ok {
 			t.Errorf("%s: the schema has no %s", at, name)

@@ -163,18 +163,35 @@ func (w *writer) place(x sekisho.Finding) {
 	if x.Confidence != "" {
 		parts = append(parts, w.t("report.confidence."+x.Confidence))
 	}
-	if x.Location.Changed {
-		parts = append(parts, w.t("report.changed"))
-	}
-	if x.Location.Hidden {
-		parts = append(parts, w.t("report.hidden"))
-	}
+	parts = append(parts, w.state(x.Location)...)
 	if x.Expired != nil {
 		parts = append(parts, w.t("report.expired", "date", x.Expired.Until.Format("2006-01-02"), "owner", visible(x.Expired.Owner)))
 	}
 	if len(parts) > 0 {
 		w.line("      %s", fit(strings.Join(parts, "  "), w.Width-6))
 	}
+}
+
+// state tells whether a place is hidden or changed, in the words of what was
+// scanned.
+func (w *writer) state(l sekisho.Location) (parts []string) {
+	repository := w.r.Target.Kind == "repository"
+	if l.Commit != "" {
+		parts = append(parts, w.t("report.commit", "commit", l.Commit[:min(len(l.Commit), 12)]))
+	}
+	switch {
+	case l.Changed && repository:
+		parts = append(parts, w.t("report.staged"))
+	case l.Changed:
+		parts = append(parts, w.t("report.changed"))
+	}
+	switch {
+	case l.Hidden && repository:
+		parts = append(parts, w.t("report.removed"))
+	case l.Hidden:
+		parts = append(parts, w.t("report.hidden"))
+	}
+	return parts
 }
 
 func (w *writer) packages() {

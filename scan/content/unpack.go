@@ -23,7 +23,7 @@ import (
 const (
 	maxDepth    = 5
 	maxMembers  = 200_000
-	maxMember   = 48 << 20 // bytes of one member that are looked at
+	maxMember   = 32 << 20 // bytes of one member that are looked at
 	maxExpanded = 1 << 30  // bytes of all members together
 	heldFreely  = 4 << 20  // bytes that a session may hold without waiting for others
 	keptBuffer  = 1 << 20  // bytes of a buffer that is kept for the next file
@@ -243,13 +243,9 @@ func (s *session) member(name string, in io.Reader, size int64, level int, r *an
 	}
 	d := &s.depths[level]
 	limit := min(int64(maxMember)>>level, maxExpanded-s.expanded)
-	buf := bytes.NewBuffer(d.buf[:0])
-	if size > 0 {
-		buf.Grow(int(min(size, limit)) + bytes.MinRead)
-	}
-	n, err := buf.ReadFrom(io.LimitReader(in, limit+1))
+	data, err := fill(d.buf[:0], io.LimitReader(in, limit+1), min(size, limit))
+	n := int64(len(data))
 	s.expanded += n
-	data := buf.Bytes()
 	if cap(data) <= keptBuffer {
 		d.buf = data[:0]
 	} else {
@@ -266,6 +262,27 @@ func (s *session) member(name string, in io.Reader, size int64, level int, r *an
 		return errBounds
 	}
 	return nil
+}
+
+// fill reads to the end; a size that is known saves growing. It grows by a
+// quarter, as what it leaves behind is memory too.
+func fill(buf []byte, in io.Reader, size int64) ([]byte, error) {
+	if need := int(size) + 1; size > 0 && cap(buf) < need {
+		buf = make([]byte, 0, need)
+	}
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, max(64<<10, cap(buf)+cap(buf)/4)), buf...)
+		}
+		n, err := in.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
 }
 
 // clean bounds a member's name and keeps it on one line.
