@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"sekisho"
 	"sekisho/internal/siphash"
 	"sekisho/scan/content"
+	"sekisho/scan/malware"
 	"sekisho/scan/secret"
 	"sekisho/scan/secret/rulefile"
 )
@@ -22,11 +24,12 @@ const secretRulesName = "sekisho.secrets.yaml"
 type contentFlags struct {
 	secretRules []string
 	signatures  []string
+	feeds       []sekisho.Feed // set when signatures are loaded
 }
 
 // content returns who looks inside files for what was asked for; nil when
 // neither secrets nor malware were.
-func (a *app) content(f *scanFlags, key siphash.Key) (*content.Analyzer, error) {
+func (a *app) content(ctx context.Context, f *scanFlags, key siphash.Key) (*content.Analyzer, error) {
 	kinds := f.kinds
 	if len(kinds) == 0 {
 		kinds = []string{sekisho.Secret, sekisho.Malware}
@@ -34,10 +37,10 @@ func (a *app) content(f *scanFlags, key siphash.Key) (*content.Analyzer, error) 
 	if f.onlyPackages || !slices.Contains(kinds, sekisho.Secret) && !slices.Contains(kinds, sekisho.Malware) {
 		return nil, nil
 	}
-	return a.inside(&f.content, kinds, key)
+	return a.inside(ctx, &f.content, kinds, key)
 }
 
-func (a *app) inside(f *contentFlags, kinds []string, key siphash.Key) (*content.Analyzer, error) {
+func (a *app) inside(ctx context.Context, f *contentFlags, kinds []string, key siphash.Key) (*content.Analyzer, error) {
 	var secrets *secret.Engine
 	if slices.Contains(kinds, sekisho.Secret) {
 		var err error
@@ -45,7 +48,36 @@ func (a *app) inside(f *contentFlags, kinds []string, key siphash.Key) (*content
 			return nil, err
 		}
 	}
-	return content.New(secrets, nil)
+	var viruses content.Malware
+	if slices.Contains(kinds, sekisho.Malware) {
+		m, err := a.malware(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		viruses = m
+	}
+	return content.New(secrets, viruses)
+}
+
+// malware loads the rules and signatures, and tells which do not count.
+func (a *app) malware(ctx context.Context, f *contentFlags) (*malware.Engine, error) {
+	var o malware.Options
+	for _, dir := range f.signatures {
+		info, err := os.Stat(dir)
+		if err != nil || !info.IsDir() {
+			return nil, sekisho.Errorf(sekisho.Usage, "--signatures %s: want a directory", dir)
+		}
+		o.Sources = append(o.Sources, malware.Source{Name: dir, FS: os.DirFS(dir)})
+	}
+	m, err := malware.New(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	f.feeds = m.Feeds()
+	if list := m.Skipped(); len(list) > 0 {
+		a.note("cli.note.skipped", "count", len(list), "first", list[0])
+	}
+	return m, nil
 }
 
 func (a *app) secretEngine(names []string, key siphash.Key) (*secret.Engine, error) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +35,7 @@ func (a *app) rulesCommand() *cobra.Command {
 	explain := &cobra.Command{Use: "explain ID", Short: t("cli.rules.explain"), Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.explainRule(f, args[0]) }}
 	test := &cobra.Command{Use: "test FILE", Short: t("cli.rules.test"), Args: usageArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.testRules(f, args[0]) }}
+		RunE: func(cmd *cobra.Command, args []string) error { return a.testRules(cmd.Context(), f, args[0]) }}
 	root.PersistentFlags().StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	root.PersistentFlags().StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
 	root.AddCommand(list, explain, test)
@@ -113,8 +114,8 @@ func (a *app) explainRule(f *rulesFlags, id string) error {
 }
 
 // testRules shows what the rules say about one file.
-func (a *app) testRules(f *rulesFlags, name string) error {
-	inside, err := a.inside(&f.content, []string{sekisho.Secret, sekisho.Malware}, siphash.Key{})
+func (a *app) testRules(ctx context.Context, f *rulesFlags, name string) error {
+	inside, err := a.inside(ctx, &f.content, []string{sekisho.Secret, sekisho.Malware}, siphash.Key{})
 	if err != nil {
 		return err
 	}

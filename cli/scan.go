@@ -141,7 +141,7 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		}
 		key = o.Cache.Key()
 	}
-	inside, err := a.content(f, key)
+	inside, err := a.content(ctx, f, key)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,11 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 	o.Layer = progress.layer
 	report, err := scan.Scan(ctx, src.image, o)
 	progress.done()
-	return report, err
+	if err != nil {
+		return nil, err
+	}
+	report.Feeds = f.content.feeds
+	return report, nil
 }
 
 func (a *app) cache(f *scanFlags) (*cache.Cache, error) {

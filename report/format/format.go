@@ -71,9 +71,23 @@ func Describe(r *sekisho.Report, p *i18n.Printer) {
 			describeSecret(x, r.Target.Kind, p)
 			continue
 		}
+		if x.Kind == sekisho.Malware {
+			describeMalware(x, p)
+			continue
+		}
 		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
 		x.Fix = text(p, x.ID, "fix", x.Fix)
 	}
+}
+
+// describeMalware words malware by the rule's own description, or its name.
+func describeMalware(x *sekisho.Finding, p *i18n.Printer) {
+	x.Title = text(p, x.ID, "title", cmp.Or(x.Title, p.Text("malware.title", "name", x.ID)))
+	key := "malware.fix"
+	if x.Confidence == "low" {
+		key += ".low"
+	}
+	x.Fix = p.Text(key)
 }
 
 // describeSecret words a secret by its class and vendor; a rule of the user

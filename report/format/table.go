@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"sekisho"
 )
@@ -73,6 +74,16 @@ func (w *writer) head() {
 	}
 	if len(t.Layers) > 0 {
 		row("report.layers", fmt.Sprintf("%d, %s", len(t.Layers), mib(size)))
+	}
+	if len(w.r.Feeds) > 0 {
+		n, newest := 0, time.Time{}
+		for _, f := range w.r.Feeds {
+			n += f.Records
+			if f.Newest.After(newest) {
+				newest = f.Newest
+			}
+		}
+		row("report.signatures", w.t("report.signatures.count", "count", n, "sources", len(w.r.Feeds), "date", newest.Format("2006-01-02")))
 	}
 	w.line("")
 }
