@@ -333,6 +333,9 @@ func (s *Scanner) take(f *form, value, match span, sure Confidence) {
 	if len(v) == 0 || f.Entropy > 0 && Entropy(v) < f.Entropy || f.Origin == "" && example(v) || s.allowed(f.ID, f.allows, value, match) {
 		return
 	}
+	if f.Check == "stub-settings" && s.commented(value.from) {
+		return
+	}
 	verdict := sure
 	if f.Check != "" {
 		if verdict = judge(f.Check, v, s.file.Path, sure); verdict == "" {
@@ -354,6 +357,12 @@ func (s *Scanner) allowed(id string, list []allow, value, match span) bool {
 		}
 	}
 	return false
+}
+
+// commented reports whether a place is in a comment of XML.
+func (s *Scanner) commented(at int) bool {
+	before := s.data[max(0, at-8<<10):at]
+	return bytes.LastIndex(before, []byte("<!--")) > bytes.LastIndex(before, []byte("-->"))
 }
 
 // line returns the line that a match begins on, at most 1000 bytes on each

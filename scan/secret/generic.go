@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"bytes"
 	"path"
 	"regexp"
 	"strings"
@@ -20,7 +21,7 @@ var (
 var continuation = regexp.MustCompile(`^(?:key|token|secret|pass|hash|code|id|s\b|s_|s-|ord|d\b|d_|d-|ord_|orization|entication|orize)`)
 
 // harmless are names that hold a telling word and no secret.
-var harmless = regexp.MustCompile(`(?i)(?:public|primary|foreign|sort|cache|partition|group|row|unique|index|registry|hot|short|lookup|i18n|translation|message|map|object|property|routing|dedup\w*|idempotency|host|gpg|signing|author\w*|csrf|xsrf|next|prev|page|cancel|stop|pad|eos|bos|unk|sep|cls|mask)[_.-]?(?:key|token|access|auth)|key(?:board|word|stroke|code|frame|s?_?id|s?_?name|s?_?type|_?size|_?len|_?usage|_?path|_?file)|token(?:iz|_?type|_?name|_?url|_?uri|_?count|_?id\b|_?len|_?endpoint|_?path|_?file)|secret[_-]?(?:name|ref|path|file|store|version|id|arn)|passw(?:or)?d[_-]?(?:file|path|field|hash|policy|reset|min|max|len|url)|api[_-]?(?:version|url|base|endpoint|host|path|group|name)|access[_-]?(?:time|log|mode|level|control|type|list)|auth[_-]?(?:url|type|method|mode|uri|endpoint|path|file|server|or)|credential[_-]?(?:type|helper|file|path|source)|integrity|checksum|digest|fingerprint|sha\d|md5|hash$|commit|etag|nonce|uuid|guid`)
+var harmless = regexp.MustCompile(`(?i)(?:public|primary|foreign|sort|cache|partition|group|row|unique|index|registry|hot|short|lookup|i18n|translation|message|map|object|property|routing|dedup\w*|idempotency|host|gpg|signing|author\w*|csrf|xsrf|next|prev|page|cancel|stop|pad|eos|bos|unk|sep|cls|mask)[_.-]?(?:key|token|access|auth)|key(?:board|word|stroke|code|frame|s?_?id|s?_?name|s?_?type|_?size|_?len|_?usage|_?path|_?file)|token(?:iz|_?type|_?name|_?url|_?uri|_?count|_?id\b|_?len|_?endpoint|_?path|_?file)|secret[_-]?(?:name|ref|path|file|store|version|id|arn)|passw(?:or)?d[_-]?(?:file|path|field|hash|policy|reset|min|max|len|url)|api[_-]?(?:version|url|base|endpoint|host|path|group|name)|access[_-]?(?:time|log|mode|level|control|type|list)|auth[_-]?(?:url|type|method|mode|uri|endpoint|path|file|server|or)|credential[_-]?(?:type|helper|file|path|source)|algorithm|cipher|provider|encoding|integrity|checksum|digest|fingerprint|sha\d|md5|hash$|commit|etag|nonce|uuid|guid`)
 
 // generic looks at an assignment to a telling name: the value of a random key,
 // or a password in a file of configuration.
@@ -120,6 +121,9 @@ func (s *Scanner) password(value span, quote byte) {
 	}
 	v := s.data[value.from:value.upto]
 	text := string(v)
+	if line := bytes.TrimLeft(s.line(value), " \t"); bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("//")) || strings.HasPrefix(text, "pass:") {
+		return
+	}
 	if len(v) < 8 || len(v) > 100 || Stub(text) || Entropy(v) < 2.5 || strings.ContainsAny(text, " \t\n(){}<>") || example(v) || reference.MatchString(text) {
 		return
 	}

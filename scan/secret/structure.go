@@ -54,7 +54,7 @@ func (s *Scanner) pem(f *form, i int32, at int) {
 		headers = string(text[:min(len(text), 300)])
 	}
 	sure := material(text, headers, whole)
-	if sure == "" || n < 64 {
+	if sure == "" || n < 64 || s.file.Binary && sure != Sure {
 		return
 	}
 	severity := f.Severity
