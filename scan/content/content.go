@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"slices"
 	"sync"
 
 	"sekisho"
@@ -174,17 +175,20 @@ func (s *session) look(name string, data []byte, depth int, r *analyze.Result) {
 			s.secret.Hit(search.ids[id], at)
 		}
 	})
+	from := len(r.Findings)
 	if s.secret != nil {
 		s.secrets(name, data, kind, r)
 	}
+	raw := len(r.Findings)
 	if s.scanner != nil {
-		from := len(r.Findings)
 		s.scanner.Matches(name, data, r)
-		for i := range r.Findings[from:] {
-			r.Findings[from+i].Location.Path = name
+		for i := range r.Findings[raw:] {
+			r.Findings[raw+i].Location.Path = name
 		}
 	}
-	s.unpack(name, data, depth, r)
+	if s.unpack(name, data, depth, r) { // its members were looked at one by one
+		r.Findings = slices.Delete(r.Findings, from, raw)
+	}
 }
 
 func (s *session) secrets(name string, data []byte, kind class, r *analyze.Result) {

@@ -38,19 +38,22 @@ type depth struct {
 
 var errBounds = errors.New("expands beyond the bounds")
 
-// unpack looks into an archive or a compressed file.
-func (s *session) unpack(name string, data []byte, level int, r *analyze.Result) {
+// unpack looks into an archive or a compressed file, and reports whether all
+// that is in it was looked at.
+func (s *session) unpack(name string, data []byte, level int, r *analyze.Result) bool {
 	open := opener(data)
 	if open == nil {
-		return
+		return false
 	}
 	if level >= maxDepth {
 		r.Problem(inside(name) + fmt.Sprintf("nested more than %d deep: not opened", maxDepth))
-		return
+		return false
 	}
+	before := len(r.Problems)
 	if err := open(s, name, data, level, r); err != nil {
 		r.Problem(inside(name) + err.Error())
 	}
+	return len(r.Problems) == before && string(data[:8]) != "!<arch>\n"
 }
 
 // inside names a member in a problem; the file itself is known.
