@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"sekisho/internal/siphash"
 	"sekisho/scan/content"
 	"sekisho/scan/malware"
+	"sekisho/scan/malware/clamd"
 	"sekisho/scan/secret"
 	"sekisho/scan/secret/rulefile"
 )
@@ -24,6 +26,7 @@ const secretRulesName = "sekisho.secrets.yaml"
 type contentFlags struct {
 	secretRules []string
 	signatures  []string
+	clamd       string
 	feeds       []sekisho.Feed // set when signatures are loaded
 }
 
@@ -69,6 +72,17 @@ func (a *app) malware(ctx context.Context, f *contentFlags) (*malware.Engine, er
 		}
 		o.Sources = append(o.Sources, malware.Source{Name: dir, FS: os.DirFS(dir)})
 	}
+	if f.clamd != "" {
+		d, err := clamd.Dial(ctx, f.clamd)
+		if err != nil {
+			return nil, sekisho.Errorf(sekisho.NotFound, "%w", err).WithHint("--clamd SOCKET or HOST:PORT of a running ClamAV daemon")
+		}
+		v, err := d.Version(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.Daemon, o.Version = daemonScanner{d}, v
+	}
 	m, err := malware.New(ctx, o)
 	if err != nil {
 		return nil, err
@@ -78,6 +92,14 @@ func (a *app) malware(ctx context.Context, f *contentFlags) (*malware.Engine, er
 		a.note("cli.note.skipped", "count", len(list), "first", list[0])
 	}
 	return m, nil
+}
+
+// daemonScanner lets a ClamAV daemon look at bytes.
+type daemonScanner struct{ *clamd.Client }
+
+// Scan implements malware.Daemon.
+func (d daemonScanner) Scan(ctx context.Context, data []byte) ([]string, error) {
+	return d.Client.Scan(ctx, bytes.NewReader(data))
 }
 
 func (a *app) secretEngine(names []string, key siphash.Key) (*secret.Engine, error) {

@@ -52,6 +52,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
 	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
+	flags.StringVar(&f.content.clamd, "clamd", "", t("cli.flag.clamd"))
 	flags.BoolVar(&f.source.staged, "staged", false, t("cli.flag.staged"))
 	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
 	return cmd

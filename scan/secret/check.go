@@ -50,6 +50,12 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 		return drop(wordy(v[3:]))
 	case "jwt":
 		return jwt(v)
+	case "jwt64":
+		raw, err := base64.StdEncoding.DecodeString(string(v) + strings.Repeat("=", -len(v)&3))
+		if err != nil {
+			return ""
+		}
+		return jwt(raw)
 	case "basic":
 		return basic(v)
 	case "stub":

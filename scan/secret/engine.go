@@ -297,7 +297,7 @@ func (s *Scanner) match(f *form, from int, m []int) {
 }
 
 func (s *Scanner) near(f *form, i int32, at, after int) {
-	if s.file.Binary || s.public || !wordStart(s.data, at) || f.path != nil && !f.path.MatchString(s.file.Path) {
+	if s.file.Binary || s.public || after-at < 6 && !wordStart(s.data, at) || f.path != nil && !f.path.MatchString(s.file.Path) {
 		return
 	}
 	value, _, ok := assignment(s.data, after)

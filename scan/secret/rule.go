@@ -213,19 +213,20 @@ func (r *Rule) keys() []string {
 	if len(r.Keys) > 0 {
 		return r.Keys
 	}
-	end := strings.IndexAny(r.Regex, `\.+*?()|[]{}^$`)
+	expr := strings.TrimPrefix(r.Regex, "(?i)")
+	end := strings.IndexAny(expr, `\.+*?()|[]{}^$`)
 	if end < 0 {
-		end = len(r.Regex)
+		end = len(expr)
 	}
-	for end < len(r.Regex) && r.Regex[end] == '\\' && end+1 < len(r.Regex) && strings.ContainsRune(`.$-|`, rune(r.Regex[end+1])) {
-		next := strings.IndexAny(r.Regex[end+2:], `\.+*?()|[]{}^$`)
+	for end < len(expr) && expr[end] == '\\' && end+1 < len(expr) && strings.ContainsRune(`.$-|`, rune(expr[end+1])) {
+		next := strings.IndexAny(expr[end+2:], `\.+*?()|[]{}^$`)
 		if next < 0 {
-			next = len(r.Regex) - end - 2
+			next = len(expr) - end - 2
 		}
 		end += 2 + next
 	}
-	prefix := r.Regex[:end]
-	if end < len(r.Regex) && strings.ContainsRune("+*?{", rune(r.Regex[end])) && prefix != "" {
+	prefix := expr[:end]
+	if end < len(expr) && strings.ContainsRune("+*?{", rune(expr[end])) && prefix != "" {
 		prefix = prefix[:len(prefix)-1]
 	}
 	return []string{strings.ReplaceAll(prefix, `\`, "")}

@@ -19,7 +19,7 @@ func longer(expr string, keywords []string) []string {
 	if err != nil {
 		return keywords // the engine tells what is wrong
 	}
-	if list := required(re.Simplify()); len(list) > 0 {
+	if list := required(re); len(list) > 0 {
 		return list
 	}
 	return keywords
@@ -72,7 +72,7 @@ func required(re *syntax.Regexp) []string {
 // runs spells out what the first few parts of a concatenation can be.
 func runs(parts []*syntax.Regexp) []string {
 	words := []string{""}
-	for _, p := range parts {
+	for _, p := range repeated(parts) {
 		next := spell(p)
 		if next == nil || len(words)*len(next) > maxKeys {
 			break
@@ -92,6 +92,26 @@ func runs(parts []*syntax.Regexp) []string {
 		return nil
 	}
 	return words
+}
+
+// repeated writes out the first few times of what is repeated.
+func repeated(parts []*syntax.Regexp) (list []*syntax.Regexp) {
+	for _, p := range parts {
+		n := 1
+		switch {
+		case p.Op == syntax.OpRepeat && p.Min > 0:
+			n, p = min(p.Min, 4), p.Sub[0]
+		case p.Op == syntax.OpPlus:
+			p = p.Sub[0]
+		}
+		for range n {
+			list = append(list, p)
+		}
+		if n > 1 || p.Op == syntax.OpPlus {
+			break // what follows is farther away
+		}
+	}
+	return list
 }
 
 // spell lists the few texts that a part stands for, in lower case.
