@@ -97,7 +97,7 @@ func TestEveryKindIsFound(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, rule := range e.Rules() {
-		if rule.Regex == "" || rule.Check == "basic" || rule.Check == "pgpass" || rule.Check == "stub-settings" || rule.Check == "jwt" {
+		if rule.Regex == "" || rule.Check == "basic" || rule.Check == "pgpass" || rule.Check == "stub-settings" || strings.HasPrefix(rule.Check, "jwt") {
 			continue // have tests of their own
 		}
 		if strings.Contains(rule.Regex, "(?m)^") || rule.ID == "curl-user" || rule.ID == "curl-header" || rule.ID == "ado-connection-string" || rule.ID == "vault-legacy-token" {
