@@ -52,7 +52,7 @@ func (s *Scanner) generic(at, after int) {
 		}
 		return
 	}
-	if harmless.MatchString(name) {
+	if harmless.MatchString(name) || path.Ext(s.file.Path) == ".xml" && s.commented(at) {
 		return
 	}
 	if random(v) {
@@ -121,7 +121,7 @@ func (s *Scanner) password(value span, quote byte) {
 	}
 	v := s.data[value.from:value.upto]
 	text := string(v)
-	if line := bytes.TrimLeft(s.line(value), " \t"); bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("//")) || strings.HasPrefix(text, "pass:") {
+	if line := bytes.TrimLeft(s.line(value), " \t"); bytes.HasPrefix(line, []byte("#")) || bytes.HasPrefix(line, []byte("//")) || strings.HasPrefix(text, "pass:") || path.Ext(s.file.Path) == ".xml" && s.commented(value.from) {
 		return
 	}
 	if len(v) < 8 || len(v) > 100 || Stub(text) || Entropy(v) < 2.5 || strings.ContainsAny(text, " \t\n(){}<>") || example(v) || reference.MatchString(text) {
