@@ -107,12 +107,32 @@ func (a *app) openImage(ctx context.Context, scheme, rest string, platform sekis
 	case "docker":
 		return daemon.Open(ctx, rest, a.dockerOptions(platform))
 	case "container":
-		return container.Open(ctx, rest, container.Options{Docker: a.dockerOptions(platform)})
+		return a.openContainer(ctx, rest, platform, f)
 	case "containerd":
-		return containerd.Open(ctx, rest, containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"),
-			Namespace: cmp.Or(f.namespace, a.Getenv("CONTAINERD_NAMESPACE")), Platform: platform})
+		return containerd.Open(ctx, rest, a.containerdOptions(platform, f))
 	}
 	return registry.Open(ctx, rest, registry.Options{Platform: platform, Insecure: f.insecure})
+}
+
+func (a *app) containerdOptions(platform sekisho.Platform, f sourceFlags) containerd.Options {
+	return containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"), Namespace: cmp.Or(f.namespace, a.Getenv("CONTAINERD_NAMESPACE")), Platform: platform}
+}
+
+// openContainer asks containerd where the user speaks of it, and where there
+// is no Docker; else Docker.
+func (a *app) openContainer(ctx context.Context, id string, platform sekisho.Platform, f sourceFlags) (*image.Image, error) {
+	o := a.containerdOptions(platform, f)
+	if o.Address != "" || o.Namespace != "" {
+		return containerd.Container(ctx, id, o)
+	}
+	img, err := container.Open(ctx, id, container.Options{Docker: a.dockerOptions(platform)})
+	var known *sekisho.Error
+	if errors.As(err, &known) && known.Kind == sekisho.Unavailable {
+		if other, failed := containerd.Container(ctx, id, o); failed == nil {
+			return other, nil
+		}
+	}
+	return img, err
 }
 
 func openStdin(ctx context.Context, in *os.File, o archive.Options) (*image.Image, error) {

@@ -151,9 +151,10 @@ func sample(t *testing.T) mkimage.Image {
 
 const musl, x = "pkg:apk/alpine/musl@1.2.5-r10?arch=x86_64&distro=alpine-3.22.1", "pkg:npm/x@1.0.0"
 
-// TestRegistry pushes to a real registry and scans there: plain HTTP only when
-// asked for, with credentials of Docker's configuration.
-func TestRegistry(t *testing.T) {
+// privateRegistry starts a real registry that asks for a password and holds
+// the sample image; it returns the host and the reference.
+func privateRegistry(t *testing.T) (host, ref string) {
+	t.Helper()
 	need(t, false, "docker-registry", "skopeo")
 	dir, p := t.TempDir(), port(t)
 	config := fmt.Sprintf("version: 0.1\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: '127.0.0.1:%d'}\nauth: {htpasswd: {realm: r, path: %s}}\n", filepath.Join(dir, "data"), p, filepath.Join(dir, "htpasswd"))
@@ -164,7 +165,7 @@ func TestRegistry(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	host := fmt.Sprintf("127.0.0.1:%d", p)
+	host = fmt.Sprintf("127.0.0.1:%d", p)
 	start(t, func() bool {
 		resp, err := http.Get("http://" + host + "/v2/")
 		if err == nil {
@@ -179,7 +180,13 @@ func TestRegistry(t *testing.T) {
 	if out, err := exec.Command("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--dest-creds=user:password", "oci:"+layout+":app:1.0", "docker://"+host+"/team/app:1.0").CombinedOutput(); err != nil {
 		t.Fatalf("skopeo: %v: %s", err, out)
 	}
-	ref := "registry:" + host + "/team/app:1.0"
+	return host, "registry:" + host + "/team/app:1.0"
+}
+
+// TestRegistry scans in a real registry: plain HTTP only when asked for, with
+// credentials of Docker's configuration.
+func TestRegistry(t *testing.T) {
+	host, ref := privateRegistry(t)
 	if status, _, fail := run(t, nil, "scan", ref); status != 1 || !strings.Contains(fail, "--insecure") {
 		t.Errorf("plain HTTP without --insecure: status %d, %s", status, fail)
 	}
@@ -198,7 +205,7 @@ func TestRegistry(t *testing.T) {
 }
 
 // docker starts an engine of the test's own and returns its environment.
-func docker(t *testing.T) map[string]string {
+func docker(t *testing.T, driver string) map[string]string {
 	t.Helper()
 	need(t, true, "dockerd", "docker", "containerd", "runc")
 	dir, err := os.MkdirTemp("", "sekisho-docker-") // short: socket paths are bounded
@@ -208,7 +215,7 @@ func docker(t *testing.T) map[string]string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
 	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", "--host", env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
-		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver=overlay2")
+		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver="+driver)
 	return env
 }
 
@@ -229,10 +236,10 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestDocker scans an image of a real engine, and a container that has written
-// and removed files.
-func TestDocker(t *testing.T) {
-	env := docker(t)
+// shellArchive makes the sample image with a shell in it, as docker save
+// writes it.
+func shellArchive(t *testing.T) string {
+	t.Helper()
 	img := sample(t)
 	shell := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(shell, "bin"), 0o755))
@@ -250,6 +257,14 @@ func TestDocker(t *testing.T) {
 	}
 	must(t, mkimage.Docker(f, img))
 	must(t, f.Close())
+	return archive
+}
+
+// TestDocker scans an image of a real engine, and a container that has written
+// and removed files.
+func TestDocker(t *testing.T) {
+	env := docker(t, "overlay2")
+	archive := shellArchive(t)
 	must(t, engine(env, "load", "-i", archive))
 
 	first := scanned(t, env, "docker:app:1.0")
@@ -269,7 +284,14 @@ func TestDocker(t *testing.T) {
 	must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "app:1.0"))
 	must(t, engine(env, "exec", "live", "/bin/busybox", "rm", "-r", "/app/node_modules/x"))
 	must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", `/bin/busybox mkdir -p /app/node_modules/new && echo '{"name":"new","version":"3.0.0"}' > /app/node_modules/new/package.json`))
-	live := scanned(t, env, "container:live")
+	wantLive(t, scanned(t, env, "container:live"))
+	must(t, engine(env, "rm", "-f", "live"))
+}
+
+// wantLive wants of a container what it wrote and not what it removed, and what
+// differs from the image marked.
+func wantLive(t *testing.T, live sekisho.Report) {
+	t.Helper()
 	if has(live, x) || !has(live, musl) || !has(live, "pkg:npm/new@3.0.0") {
 		t.Errorf("container: packages %v", live.Packages)
 	}
@@ -278,7 +300,6 @@ func TestDocker(t *testing.T) {
 			t.Errorf("%s: changed since the image: %v", p.Name, p.Changed)
 		}
 	}
-	must(t, engine(env, "rm", "-f", "live"))
 }
 
 // TestContainerd scans an image of a real containerd.

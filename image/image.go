@@ -6,6 +6,7 @@ package image
 import (
 	"context"
 	"io"
+	"strings"
 
 	"sekisho"
 )
@@ -73,4 +74,23 @@ type Layer struct {
 	// directories carry the xattr trusted.overlay.opaque.
 	Dir     string
 	Overlay bool
+
+	// Leave, when set, tells of a path below Dir whether it is left out; of a
+	// directory, with all below it.
+	Leave func(path string, dir bool) bool
+}
+
+// Overlay lists the directories of an overlay file system, lowest first. A
+// directory more than the image has layers, as Docker's "-init" that prepares
+// /etc/hosts and the like, is counted with the image.
+func Overlay(lower, upper string, base []Layer) (list []Layer) {
+	dirs := strings.Split(lower, ":")
+	for i := len(dirs) - 1; i >= 0; i-- {
+		l := Layer{Dir: dirs[i], Overlay: true, Size: -1}
+		if n := len(list); n < len(base) {
+			l.DiffID, l.CreatedBy = base[n].DiffID, base[n].CreatedBy
+		}
+		list = append(list, l)
+	}
+	return append(list, Layer{Dir: upper, Overlay: true, Writable: true, Size: -1})
 }

@@ -1,6 +1,7 @@
 // Package container opens the live file system of a container of a Docker
 // engine on this machine: the directories of its overlay, the container's own
-// one marked, so that what differs from the image shows.
+// one marked, so that what differs from the image shows; with other storage
+// drivers, its root and the engine's list of changes. Volumes are not read.
 package container
 
 import (
@@ -24,6 +25,7 @@ type inspected struct {
 	Name        string
 	Image       sekisho.Digest
 	Config      image.Run
+	State       struct{ Pid int }
 	GraphDriver struct {
 		Name string
 		Data struct{ LowerDir, UpperDir string }
@@ -40,34 +42,22 @@ func Open(ctx context.Context, id string, o Options) (*image.Image, error) {
 	if err := c.Get(ctx, "/containers/"+id+"/json", &i); err != nil {
 		return nil, err
 	}
-	d := i.GraphDriver.Data
-	if i.GraphDriver.Name != "overlay2" || d.UpperDir == "" {
-		return nil, sekisho.Errorf(sekisho.Invalid, "container %s: its storage driver is %q, want overlay2", id, i.GraphDriver.Name).
-			WithHint("docker export %s > fs.tar, unpack it and scan dir:DIR", id)
-	}
-	if _, err := os.ReadDir(d.UpperDir); err != nil {
-		return nil, sekisho.Errorf(sekisho.Forbidden, "container %s: its files cannot be read: %w", id, err).WithHint("run as root on the machine of the engine")
-	}
 	base, err := daemon.Open(ctx, string(i.Image), o.Docker)
 	if err != nil {
 		return nil, err
 	}
 	img := &image.Image{Kind: image.KindContainer, Reference: "container:" + strings.TrimPrefix(i.Name, "/"), ID: i.Image, Platform: base.Platform, Config: base.Config}
 	img.Config.Config = i.Config
-	img.Layers = layers(d.LowerDir, d.UpperDir, base)
-	return img, nil
-}
-
-// layers lists the overlay's directories, lowest first. Docker's own "-init"
-// directory, which prepares /etc/hosts and the like, is counted with the image.
-func layers(lower, upper string, base *image.Image) (list []image.Layer) {
-	dirs := strings.Split(lower, ":")
-	for i := len(dirs) - 1; i >= 0; i-- {
-		l := image.Layer{Dir: dirs[i], Overlay: true, Size: -1}
-		if n := len(list); n < len(base.Layers) {
-			l.DiffID, l.CreatedBy = base.Layers[n].DiffID, base.Layers[n].CreatedBy
+	d := i.GraphDriver.Data
+	if d.UpperDir == "" {
+		if img.Layers, err = live(ctx, c, i, base); err != nil {
+			return nil, err
 		}
-		list = append(list, l)
+		return img, nil
 	}
-	return append(list, image.Layer{Dir: upper, Overlay: true, Writable: true, Size: -1})
+	if _, err := os.ReadDir(d.UpperDir); err != nil {
+		return nil, sekisho.Errorf(sekisho.Forbidden, "container %s: its files cannot be read: %w", id, err).WithHint("run as root on the machine of the engine")
+	}
+	img.Layers = image.Overlay(d.LowerDir, d.UpperDir, base.Layers)
+	return img, nil
 }

@@ -35,15 +35,9 @@ type Options struct {
 
 // Open opens an image by name.
 func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
-	if o.Address == "" {
-		o.Address = DefaultAddress
-	}
-	if o.Namespace == "" {
-		o.Namespace = "default"
-	}
-	conn, err := grpc.NewClient("unix://"+strings.TrimPrefix(o.Address, "unix://"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
+	conn, o, err := dial(o)
 	if err != nil {
-		return nil, sekisho.Errorf(sekisho.Unavailable, "containerd at %s: %w", o.Address, err)
+		return nil, err
 	}
 	img, err := open(ctx, conn, ref, o)
 	if err != nil {
@@ -53,6 +47,21 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 	img.Reference = "containerd:" + ref
 	img.Done = conn.Close
 	return img, nil
+}
+
+// dial fills in what the options leave out.
+func dial(o Options) (*grpc.ClientConn, Options, error) {
+	if o.Address == "" {
+		o.Address = DefaultAddress
+	}
+	if o.Namespace == "" {
+		o.Namespace = "default"
+	}
+	conn, err := grpc.NewClient("unix://"+strings.TrimPrefix(o.Address, "unix://"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16<<20)))
+	if err != nil {
+		return nil, o, sekisho.Errorf(sekisho.Unavailable, "containerd at %s: %w", o.Address, err)
+	}
+	return conn, o, nil
 }
 
 func in(ctx context.Context, namespace string) context.Context {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -95,6 +96,10 @@ func explain(r name.Reference, err error) error {
 		case http.StatusUnauthorized, http.StatusForbidden:
 			return sekisho.Errorf(sekisho.Forbidden, "registry %s refuses: %w", host, err).WithHint("docker login %s", host)
 		}
+	}
+	if strings.Contains(err.Error(), "error getting credentials") || strings.Contains(err.Error(), "docker-credential-") {
+		return sekisho.Errorf(sekisho.Forbidden, "credentials for registry %s: the credential helper of Docker's configuration failed: %w", host, err).
+			WithHint("see credHelpers and credsStore in Docker's config.json; try it: echo %s | docker-credential-NAME get", host)
 	}
 	e := sekisho.Errorf(sekisho.Unavailable, "registry %s does not answer: %w", host, err)
 	if errors.Is(err, errPlain) || r.Context().Scheme() == "http" {

@@ -25,6 +25,7 @@ type dirWalk struct {
 	options Options
 	visit   Visitor
 	overlay bool
+	leave   func(path string, dir bool) bool
 	device  uint64
 	summary Summary
 	buffer  []byte
@@ -36,7 +37,7 @@ func directory(ctx context.Context, l image.Layer, o Options, visit Visitor) (Su
 		return Summary{}, sekisho.Errorf(sekisho.NotFound, "read directory: %w", err)
 	}
 	defer root.Close()
-	w := &dirWalk{ctx: ctx, options: o, visit: visit, overlay: l.Overlay, buffer: make([]byte, 64<<10)}
+	w := &dirWalk{ctx: ctx, options: o, visit: visit, overlay: l.Overlay, leave: l.Leave, buffer: make([]byte, 64<<10)}
 	info, err := root.Stat(".")
 	if err != nil {
 		return Summary{}, fmt.Errorf("read directory: %w", err)
@@ -99,6 +100,9 @@ func (w *dirWalk) one(root *os.Root, name, full string, depth int) error {
 	info, err := root.Lstat(name)
 	if err != nil {
 		w.options.Problem(full, reason(err))
+		return nil
+	}
+	if w.leave != nil && w.leave(full, info.IsDir()) {
 		return nil
 	}
 	if w.summary.Entries++; w.summary.Entries > w.options.Limits.Entries {
