@@ -59,7 +59,7 @@ func TestContainerdContainer(t *testing.T) {
 		exec.Command("ctr", "-a", socket, "-n", "team", "task", "kill", "-s", "SIGKILL", "live").Run()
 		exec.Command("ctr", "-a", socket, "-n", "team", "task", "rm", "-f", "live").Run()
 	})
-	ctr(append([]string{"task", "exec", "--exec-id", "e", "--user", "0", "live"}, changes[1]...)...)
+	ctr("task", "exec", "--exec-id", "e", "--user", "0", "live", "/bin/busybox", "sh", "-c", `/bin/busybox mkdir -p /node_modules/new && echo '{"name":"new","version":"3.0.0"}' > /node_modules/new/package.json`)
 	env := map[string]string{"CONTAINERD_ADDRESS": socket}
 	live := scanned(t, env, "--namespace", "team", "container:live")
 	if !has(live, x) || !has(live, musl) || !has(live, "pkg:npm/new@3.0.0") {
