@@ -30,17 +30,30 @@ type contentFlags struct {
 	feeds       []sekisho.Feed // set when signatures are loaded
 }
 
-// content returns who looks inside files for what was asked for; nil when
-// neither secrets nor malware were.
-func (a *app) content(ctx context.Context, f *scanFlags, key siphash.Key) (*content.Analyzer, error) {
+// content returns who looks inside files for what was asked for, nil when
+// neither secrets nor malware were; and what masks the secrets in what is shown
+// in any case.
+func (a *app) content(ctx context.Context, f *scanFlags, key siphash.Key) (inside *content.Analyzer, mask func(string) string, err error) {
 	kinds := f.kinds
 	if len(kinds) == 0 {
 		kinds = []string{sekisho.Secret, sekisho.Malware}
 	}
-	if f.onlyPackages || !slices.Contains(kinds, sekisho.Secret) && !slices.Contains(kinds, sekisho.Malware) {
-		return nil, nil
+	if f.onlyPackages {
+		return nil, nil, nil // packages show no text of the image
 	}
-	return a.inside(ctx, &f.content, kinds, key)
+	if slices.Contains(kinds, sekisho.Secret) || slices.Contains(kinds, sekisho.Malware) {
+		if inside, err = a.inside(ctx, &f.content, kinds, key); err != nil {
+			return nil, nil, err
+		}
+	}
+	if slices.Contains(kinds, sekisho.Secret) {
+		return inside, inside.Mask, nil
+	}
+	masks, err := a.inside(ctx, &f.content, []string{sekisho.Secret}, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return inside, masks.Mask, nil
 }
 
 func (a *app) inside(ctx context.Context, f *contentFlags, kinds []string, key siphash.Key) (*content.Analyzer, error) {

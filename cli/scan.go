@@ -142,11 +142,11 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		}
 		key = o.Cache.Key()
 	}
-	inside, err := a.content(ctx, f, key)
+	inside, mask, err := a.content(ctx, f, key)
 	if err != nil {
 		return nil, err
 	}
-	o.Analyzers = scan.Analyzers()
+	o.Analyzers, o.Mask = scan.Analyzers(), mask
 	if inside != nil {
 		o.Analyzers, o.Text = scan.Analyzers(inside), inside.Text
 	}

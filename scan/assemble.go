@@ -8,7 +8,6 @@ import (
 	"sekisho"
 	"sekisho/image"
 	"sekisho/scan/ecosystem/osrelease"
-	"sekisho/scan/misconfig"
 	"sekisho/scan/squash"
 )
 
@@ -47,7 +46,7 @@ func (s *scanner) target() sekisho.Target {
 		t.Platforms = append(t.Platforms, p.String())
 	}
 	if c := img.Config; img.Kind != image.KindDirectory {
-		t.Config = &sekisho.RunConfig{User: c.Config.User, Entrypoint: orEmpty(c.Config.Entrypoint), Cmd: orEmpty(c.Config.Cmd), WorkingDir: c.Config.WorkingDir}
+		t.Config = &sekisho.RunConfig{User: c.Config.User, Entrypoint: s.cleanAll(c.Config.Entrypoint), Cmd: s.cleanAll(c.Config.Cmd), WorkingDir: c.Config.WorkingDir}
 		for p := range c.Config.ExposedPorts {
 			t.Config.Ports = append(t.Config.Ports, p)
 		}
@@ -58,16 +57,17 @@ func (s *scanner) target() sekisho.Target {
 	}
 	for i, l := range img.Layers {
 		t.Layers = append(t.Layers, sekisho.Layer{Index: i, DiffID: cmp.Or(l.DiffID, s.results[i].Summary.DiffID), Digest: l.Digest,
-			Size: s.results[i].Summary.Size, Instruction: misconfig.Scrub(l.CreatedBy), Writable: l.Writable})
+			Size: s.results[i].Summary.Size, Instruction: s.clean(l.CreatedBy), Writable: l.Writable})
 	}
 	return t
 }
 
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
+func (s *scanner) cleanAll(list []string) []string {
+	out := []string{}
+	for _, text := range list {
+		out = append(out, s.clean(text))
 	}
-	return list
+	return out
 }
 
 // distribution picks the best description of the distribution: os-release as

@@ -37,6 +37,9 @@ func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer, installed 
 	list = merge(append(list, s.configured(layers)...), layers)
 	list = append(list, s.misconfigurations(tree, layers)...)
 	for i := range list {
+		if x := &list[i]; x.Kind != sekisho.Secret {
+			x.Evidence = s.clean(x.Evidence)
+		}
 		list[i].Fingerprint = fingerprint(list[i])
 		list[i].Same = ""
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Now       time.Time
 	Tool      sekisho.Tool
 	Text      func(string) []sekisho.Finding     // looks for secrets in the configuration, may be nil
+	Mask      func(string) string                // masks secrets in what is shown, may be nil
 	Layer     func(done, total int, cached bool) // called after each layer, may be nil
 }
 

@@ -50,7 +50,7 @@ func (s *scanner) configured(layers []sekisho.Layer) []sekisho.Finding {
 	var list []sekisho.Finding
 	look := func(what, text string, l *sekisho.Layer) {
 		for _, x := range s.Text(text) {
-			x.Location = sekisho.Location{Instruction: misconfig.Scrub(what)}
+			x.Location = sekisho.Location{Instruction: s.clean(what)}
 			if l != nil {
 				x.Location.Layer = l.DiffID
 			}
@@ -87,6 +87,15 @@ func sorted(m map[string]string) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// clean masks secrets in a text of the image that the report shows.
+func (s *scanner) clean(text string) string {
+	text = misconfig.Scrub(text)
+	if s.Mask != nil {
+		text = s.Mask(text)
+	}
+	return text
 }
 
 // merge makes one finding of a secret that is in several places. The first

@@ -278,3 +278,16 @@ func (a *Analyzer) Text(text string) []sekisho.Finding {
 	found, _ := s.secret.End()
 	return found
 }
+
+// Mask returns a text with the secrets in it masked.
+func (a *Analyzer) Mask(text string) string {
+	if a.secrets == nil {
+		return text
+	}
+	s := a.session()
+	defer a.pool.Put(s)
+	s.find("", []byte(text), false)
+	masked := string(s.secret.Masked())
+	s.secret.End()
+	return masked
+}

@@ -36,6 +36,31 @@ func (s *Scanner) End() (found []sekisho.Finding, problems []string) {
 	return found, problems
 }
 
+// Masked returns the data with every value that was found masked.
+func (s *Scanner) Masked() []byte {
+	var out []byte
+	from := 0
+	list := settle(s.found)
+	for _, c := range list {
+		if c.value.from >= from {
+			out = append(out, s.data[from:c.value.from+len(c.shownToken())]...)
+			out = append(out, stars...)
+			from = c.value.upto
+		}
+	}
+	return append(out, s.data[from:]...)
+}
+
+const stars = "********"
+
+// shownToken is the part of the value itself that is no secret.
+func (c candidate) shownToken() string {
+	if c.form.Check != "" && c.form.Regex == "" || c.form == databaseForm || c.form == brokerForm {
+		return ""
+	}
+	return c.shown
+}
+
 // byPath applies rules that a path alone breaks.
 func (s *Scanner) byPath() {
 	for _, f := range s.files {
@@ -76,7 +101,6 @@ func (s *Scanner) evidence(c candidate) string {
 	if c.value.upto == 0 {
 		return c.shown
 	}
-	const stars = "********"
 	if c.shown != "" {
 		return c.shown + stars
 	}
