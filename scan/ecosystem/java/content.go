@@ -56,8 +56,8 @@ func (c *content) at(name []byte) *described {
 }
 
 // packages names the archive and what was shaded into it. The archive itself
-// is the description that fits its file name, or the only one; else what its
-// manifest and file name say.
+// is the description that fits its file name, or the only one unless the
+// manifest speaks of something else; else what its manifest and file name say.
 func (c *content) packages() []sekisho.Package {
 	stem, version := fileName(c.location)
 	var list []sekisho.Package
@@ -80,7 +80,7 @@ func (c *content) packages() []sekisho.Package {
 			main = len(list) - 1
 		}
 	}
-	if main < 0 && len(list) == 1 {
+	if main < 0 && len(list) == 1 && !c.stranger(c.inner) {
 		main = 0
 	}
 	if main >= 0 {
@@ -98,6 +98,43 @@ func (c *content) packages() []sekisho.Package {
 	p := i.pack(sekisho.Embedded)
 	p.Locations, p.Licence = []string{c.location}, c.ownLicence()
 	return append([]sekisho.Package{p}, list...)
+}
+
+// stranger reports whether a single description is that of something shaded in:
+// the manifest names another bundle, with another version.
+func (c *content) stranger(list []described) bool {
+	name := cmp.Or(c.manifest.symbolic(), word(c.manifest["Automatic-Module-Name"]))
+	version := c.manifest.version()
+	if name == "" || !dotted(version) {
+		return false
+	}
+	name = strings.ReplaceAll(name, "-", ".")
+	for _, d := range list {
+		i := d.resolve()
+		if i.artifact == "" || i.version == "" {
+			continue
+		}
+		if sameNumbers(version, i.version) || strings.Contains(name, strings.ReplaceAll(i.artifact, "-", ".")) ||
+			i.group != "" && (strings.HasPrefix(name, strings.ReplaceAll(i.group, "-", ".")) || strings.HasPrefix(i.group, name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameNumbers reports whether one version's numbers begin with the other's:
+// bundles write 4.2.0.RELEASE for 4.2.
+func sameNumbers(a, b string) bool {
+	a, b = numbers(a), numbers(b)
+	return a != "" && b != "" && (strings.HasPrefix(a+".", b+".") || strings.HasPrefix(b+".", a+"."))
+}
+
+func numbers(v string) string {
+	end := strings.IndexFunc(v, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	if end >= 0 {
+		v = v[:end]
+	}
+	return strings.Trim(v, ".")
 }
 
 // resolve prefers pom.properties; pom.xml fills in what it lacks.

@@ -21,7 +21,7 @@ func New() analyze.Analyzer { return &reader{} }
 type reader struct{ inflaters sync.Pool }
 
 func (*reader) Name() string { return "java" }
-func (*reader) Version() int { return 2 }
+func (*reader) Version() int { return 3 }
 
 // kind of file that is read.
 type kind uint8
