@@ -46,7 +46,7 @@ func (f *File) Base() string { return path.Base(f.Path) }
 
 // MaxWhole is the largest file, in bytes, that is held in memory for analyzers
 // that want it whole.
-const MaxWhole = 128 << 20
+const MaxWhole = 120 << 20
 
 // Analyzer looks into files. It must be safe for use by several goroutines.
 type Analyzer interface {
