@@ -216,3 +216,27 @@ func TestRecallOfGitleaks(t *testing.T) {
 	}
 	t.Logf("gitleaks found %d; with its rules we miss %d, with ours %d", len(want), missedTheirs, total)
 }
+
+func FuzzRead(f *testing.F) {
+	f.Add("x.yaml", []byte("rules:\n  - id: a\n    keywords: [abc]\n    regex: 'abc[0-9]{3}'\nallow:\n  - paths: ['x']\n    reason: y\n"))
+	f.Add("x.toml", []byte("[[rules]]\nid = \"a\"\nregex = '''abc(d|e)+f{2,3}'''\nsecretGroup = 1\n[[rules.allowlists]]\nstopwords = [\"q\"]\n[allowlist]\nregexes = ['''z''']\n"))
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		c, err := rulefile.Read(name, data)
+		if err != nil || len(data) > 4096 {
+			return
+		}
+		e, err := secret.New(siphash.Key{}, c)
+		if err != nil {
+			return
+		}
+		s := e.NewScanner()
+		text := []byte("abc123 abcdeff password=\"x9Kd02mQpL4xZt\"")
+		s.Begin(secret.File{Path: "a.env"}, text)
+		for i, l := range e.Literals() {
+			if len(l.Text) <= len(text) {
+				s.Hit(int32(i), 0)
+			}
+		}
+		s.End()
+	})
+}
