@@ -7,6 +7,7 @@
 #   gobin   base and large Go programs
 #   javapy  base, a JRE, Java libraries and Python packages
 #   big     all of these, in layers
+#   faulty  base and every mistake that checks of images look for
 # Needs root (debootstrap, overlay mounts) and a Debian mirror.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -64,6 +65,20 @@ demo_layer() {
   step demo-app "$layers/demo-deb:$layers/base" 'mkdir -p $root/app && cd $root/app && npm init -y && npm install --no-audit --no-fund --ignore-scripts express lodash && chmod 4755 $root/usr/bin/python3.1?'
 }
 
+faulty_layer() {
+  step faulty "$layers/base" '
+    echo "ghost::0:0:ghost:/:/bin/sh" >>$root/etc/passwd; echo "ghost::19000:0:99999:7:::" >>$root/etc/shadow
+    echo "twin:x:1:1:twin:/:/bin/sh" >>$root/etc/passwd; echo "wheel2:x:1:" >>$root/etc/group
+    mkdir -p $root/app/.git $root/root/.ssh $root/root/.aws $root/var/cache/apk
+    echo "FROM scratch" >$root/app/Dockerfile; echo "services: {}" >$root/app/docker-compose.yml; echo "ref: refs/heads/main" >$root/app/.git/HEAD
+    echo "[core]" >$root/app/.git/config
+    ssh-keygen -q -t ed25519 -N "" -f $root/root/.ssh/id_ed25519
+    printf "[default]\naws_access_key_id = AKIA2OGYBAH6STMMNXNN\naws_secret_access_key = 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\n" >$root/root/.aws/credentials
+    echo "DB_PASSWORD=Tr0ub4dor-and-3" >$root/app/.env
+    cp $root/bin/cat $root/app/tool; chmod 6755 $root/app/tool; cp $root/bin/cat $root/usr/bin/anyone; chmod 777 $root/usr/bin/anyone
+    mkdir -p $root/var/lib/apt/lists $root/var/cache/apt/archives; echo x >$root/var/lib/apt/lists/deb.debian.org_Packages; echo x >$root/var/cache/apt/archives/x.deb'
+}
+
 image() { # image NAME RUN LAYER=INSTRUCTION...
   local name=$1 config=$2
   shift 2
@@ -95,6 +110,10 @@ for name in "$@"; do
     node_layer; gobin_layer; javapy_layer
     image big "$run" "base=debootstrap $suite" "java=RUN apt-get install openjdk-17-jre-headless" "python=RUN apt-get install python3-pip" \
       "gobin=RUN apt-get install docker.io" "node-deb=RUN apt-get install nodejs" "node-app=RUN npm install" ;;
+  faulty)
+    faulty_layer
+    image faulty '{"Cmd":["/bin/sh"],"User":"root","Env":["PATH=/usr/bin:/bin","MYSQL_PASSWORD=Tr0ub4dor-and-3","AWS_SECRET_ACCESS_KEY=R4nd0mBvH7mXeqS+ZkQw9LtY2uPdC6JfNgAs8VhE"],"ExposedPorts":{"22/tcp":{}},"Volumes":{"/dev":{},"/proc":{}}}' \
+      "base=ADD file:0123456789abcdef in /" "faulty=RUN apt-get update && apt-get dist-upgrade && sudo apk add curl && wget http://example.com/x" ;;
   *) echo "images.sh: no image $name" >&2; exit 2 ;;
   esac
   echo "$work/$name"

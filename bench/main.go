@@ -29,16 +29,17 @@ import (
 func main() {
 	dir := flag.String("dir", "/var/tmp/sekisho-bench", "where the images are made")
 	names := flag.String("images", "base,node,gobin,javapy,big", "images to measure")
+	only := flag.String("only", "", "measure one table: layouts, archives or files (default: all)")
 	runs := flag.Int("runs", 3, "counted runs, after one that is not")
 	floor := flag.String("floor", "", "be the floor for this layout and end")
 	flag.Parse()
-	if err := run(*dir, strings.Split(*names, ","), *runs, *floor); err != nil {
+	if err := run(*dir, strings.Split(*names, ","), *runs, *floor, *only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(dir string, names []string, runs int, floor string) error {
+func run(dir string, names []string, runs int, floor, only string) error {
 	if floor != "" {
 		return beFloor(floor)
 	}
@@ -51,14 +52,67 @@ func run(dir string, names []string, runs int, floor string) error {
 	if err := script.Run(); err != nil {
 		return fmt.Errorf("images.sh: %w", err)
 	}
+	for _, t := range []struct {
+		name    string
+		measure func(dir string, names []string, runs int) error
+	}{{"layouts", func(dir string, names []string, runs int) error { return layouts(self, dir, names, runs) }}, {"archives", saved}, {"files", search}} {
+		if only != "" && only != t.name {
+			continue
+		}
+		if err := t.measure(dir, names, runs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// layouts measures on gzip layers, as a registry has them.
+func layouts(self, dir string, names []string, runs int) error {
 	fmt.Println("| image | tool | wall s | CPU s | peak MB | written MB | CPU / floor | wall / floor |\n|---|---|--:|--:|--:|--:|--:|--:|")
 	for _, name := range names {
 		if err := measure(tools(self), filepath.Join(dir, name), name, runs); err != nil {
 			return err
 		}
 	}
-	return search(dir, names, runs)
+	return nil
 }
+
+// saved measures on what docker save would write, where nothing is to be
+// decompressed and peers that read no layout can take part.
+func saved(dir string, names []string, runs int) error {
+	if _, err := exec.LookPath("skopeo"); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: no archives without skopeo")
+		return nil
+	}
+	list := append([]tool{
+		{"sekisho, SBOM", []string{"./sekisho", "sbom", "-q", "--no-cache", "archive:LAYOUT"}, false},
+		{"sekisho, configuration", []string{"./sekisho", "scan", "-q", "--no-cache", "--kind", "misconfiguration", "--format", "json", "archive:LAYOUT"}, false},
+		{"sekisho, all", []string{"./sekisho", "scan", "-q", "--no-cache", "--format", "json", "archive:LAYOUT"}, false},
+	}, present([]tool{
+		{"dockle, configuration", []string{"dockle", "--input", "LAYOUT", "-f", "json", "--exit-code", "0"}, false},
+		{"syft, SBOM", []string{"syft", "scan", "docker-archive:LAYOUT", "-q", "-o", "cyclonedx-json"}, false},
+		{"trivy, SBOM", slices.Concat(trivySBOM, []string{"LAYOUT"}), false},
+		{"osv-scanner", []string{"osv-scanner", "scan", "image", "--offline", "--archive", "LAYOUT"}, false},
+	})...)
+	fmt.Println("\n| archive of | tool | wall s | CPU s | peak MB | written MB | CPU / sekisho, SBOM | wall |\n|---|---|--:|--:|--:|--:|--:|--:|")
+	for _, name := range names {
+		tar := filepath.Join(dir, name+".tar")
+		if _, err := os.Stat(tar); err != nil {
+			if out, err := exec.Command("skopeo", "--insecure-policy", "copy", "-q", "oci:"+filepath.Join(dir, name), "docker-archive:"+tar+":"+name+":1.0").CombinedOutput(); err != nil {
+				return fmt.Errorf("skopeo: %w: %s", err, out)
+			}
+		}
+		if err := measure(list, tar, name, runs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trivySBOM lacks its last word, the image. Jars are left out: they would need
+// a database from the network.
+var trivySBOM = []string{"trivy", "image", "--cache-dir", "CACHE", "--offline-scan", "--skip-version-check", "--skip-files", "**/*.jar",
+	"--format", "cyclonedx", "-q", "--input"}
 
 // search measures those who look inside files, on the same files unpacked and,
 // for malware, with the same signatures.
@@ -142,8 +196,8 @@ func tools(self string) []tool {
 	}
 	return append(list, present([]tool{
 		{"syft", []string{"syft", "scan", "oci-dir:LAYOUT", "-q", "-o", "cyclonedx-json"}, false},
-		{"trivy, SBOM", []string{"trivy", "image", "--cache-dir", "CACHE", "--offline-scan", "--skip-version-check", "--format", "cyclonedx", "-q", "--input", "LAYOUT"}, false},
-		{"osv-scanner", []string{"osv-scanner", "scan", "image", "--offline", "--archive", "LAYOUT"}, false},
+		{"trivy, SBOM", slices.Concat(trivySBOM, []string{"LAYOUT"}), false},
+		{"grype", []string{"grype", "oci-dir:LAYOUT", "-q", "-o", "json"}, false},
 		{"trivy, secrets", []string{"trivy", "image", "--cache-dir", "CACHE", "--offline-scan", "--skip-version-check", "--scanners", "secret", "--format", "json", "-q", "--input", "LAYOUT"}, false},
 	})...)
 }
