@@ -66,15 +66,18 @@ func encode(w io.Writer, v any) error {
 // Describe fills in title and fix of findings from the catalogue.
 func Describe(r *sekisho.Report, p *i18n.Printer) {
 	for i := range r.Findings {
-		x := &r.Findings[i]
-		if x.Kind == sekisho.Secret && x.Class != "" {
-			describeSecret(x, r.Target.Kind, p)
-			continue
-		}
-		if x.Kind == sekisho.Malware {
-			describeMalware(x, p)
-			continue
-		}
+		describe(&r.Findings[i], r.Target.Kind, p)
+	}
+}
+
+// describe words one finding of a target of some kind.
+func describe(x *sekisho.Finding, target string, p *i18n.Printer) {
+	switch {
+	case x.Kind == sekisho.Secret && x.Class != "":
+		describeSecret(x, target, p)
+	case x.Kind == sekisho.Malware:
+		describeMalware(x, p)
+	default:
 		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
 		x.Fix = text(p, x.ID, "fix", x.Fix)
 	}
@@ -82,7 +85,10 @@ func Describe(r *sekisho.Report, p *i18n.Printer) {
 
 // describeMalware words malware by the rule's own description, or its name.
 func describeMalware(x *sekisho.Finding, p *i18n.Printer) {
-	x.Title = text(p, x.ID, "title", cmp.Or(x.Title, p.Text("malware.title", "name", x.ID)))
+	if x.Class != "rule" || x.Title == "" {
+		x.Title = p.Text("malware.title", "name", x.ID)
+	}
+	x.Title = text(p, x.ID, "title", x.Title)
 	key := "malware.fix"
 	if x.Confidence == "low" {
 		key += ".low"
@@ -93,7 +99,7 @@ func describeMalware(x *sekisho.Finding, p *i18n.Printer) {
 // describeSecret words a secret by its class and vendor; a rule of the user
 // has a title of its own.
 func describeSecret(x *sekisho.Finding, kind string, p *i18n.Printer) {
-	if x.Title == "" {
+	if x.Title == "" || x.Class != "custom" {
 		x.Title = p.Text("secret." + x.Class)
 		if x.Vendor != "" {
 			x.Title = p.Text("secret.title", "vendor", x.Vendor, "what", x.Title)

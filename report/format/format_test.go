@@ -41,7 +41,12 @@ func sample() *sekisho.Report {
 			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-001", Severity: sekisho.High, Evidence: `USER ""`, Fingerprint: "bb", Expired: &sekisho.Suppressed{Reason: "old", Owner: "team", Until: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}},
 			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-012", Severity: sekisho.Medium, Location: sekisho.Location{Path: "<script>alert(1)</script>|`x`\x1b[31m\u202e", Layer: diff}, Fingerprint: "cc"},
 			{Kind: sekisho.Misconfiguration, ID: "SKS-IMG-002", Severity: sekisho.Low, Fingerprint: "dd", Suppressed: &sekisho.Suppressed{Reason: "probes <b>", Owner: "team", Until: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}},
+			{Kind: sekisho.Secret, ID: "github-pat", Severity: sekisho.Critical, Confidence: "high", Class: "access_token", Vendor: "GitHub", Evidence: "ghp_********", Location: sekisho.Location{Path: "old/key.txt", Line: 2, Layer: diff, Hidden: true},
+				Places: []sekisho.Location{{Path: "a.tgz!/key.txt", Line: 1, Layer: diff}}, Fingerprint: "ee"},
+			{Kind: sekisho.Malware, ID: "SKS_Reverse_Shell", Severity: sekisho.High, Confidence: "medium", Class: "rule", Title: "described by the rule", Evidence: "$bash@0x10", Location: sekisho.Location{Path: "x.sh", Layer: diff}, Fingerprint: "ff"},
+			{Kind: sekisho.Malware, ID: "Unix.Trojan.<b>-1", Severity: sekisho.Critical, Confidence: "high", Class: "signature", Location: sekisho.Location{Path: "y", Layer: diff}, Fingerprint: "gg"},
 		},
+		Feeds:    []sekisho.Feed{{Name: "yara:sekisho", Records: 15, Newest: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}},
 		Problems: []sekisho.Problem{{Path: "app/x.jar", Layer: diff, Message: "it is larger than it says"}},
 		Decision: &sekisho.Decision{Result: sekisho.Deny, Policy: "--fail-on high", Reasons: []sekisho.Reason{}},
 	}

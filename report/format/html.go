@@ -31,7 +31,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 	v.Groups = groups(r)
 	v.Counts, v.Suppressed = counts(r)
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"t": v.say, "check": v.check, "visible": visible, "place": place, "instruction": instruction, "list": sekisho.Severities,
+		"t": v.say, "check": v.check, "title": v.title, "fix": v.fix, "visible": visible, "place": place, "instruction": instruction, "list": sekisho.Severities,
 		"symbol": func(s sekisho.Severity) string { return marks[s].symbol },
 		"layer": func(d sekisho.Digest) string {
 			if l, ok := layerOf(r, d); ok {
@@ -59,6 +59,23 @@ type view struct {
 	both       map[i18n.Lang]*i18n.Printer
 }
 
+// HiddenKey is the word for what is not in the present state.
+func (v view) HiddenKey() string {
+	if v.Target.Kind == "repository" {
+		return "report.removed"
+	}
+	return "report.hidden"
+}
+
+// Signatures tells how many there were and how new they are.
+func (v view) Signatures() string {
+	n, newest := signatures(v.Report)
+	if len(v.Feeds) == 0 {
+		return ""
+	}
+	return itoa(n) + ", " + newest.Format("2006-01-02")
+}
+
 // Members are the findings of a group.
 func (g group) Members() []sekisho.Finding { return g.members }
 
@@ -68,6 +85,25 @@ func (v view) say(key string) template.HTML { return v.pair(key, "") }
 // check writes a part of a check's text in both languages, or what the report
 // has.
 func (v view) check(id, part, other string) template.HTML { return v.pair("check."+id+"."+part, other) }
+
+// title and fix write what a group of findings is called, and what to do, in
+// both languages.
+func (v view) title(g group) template.HTML {
+	return v.each(g, func(x sekisho.Finding) string { return x.Title })
+}
+
+func (v view) fix(g group) template.HTML {
+	return v.each(g, func(x sekisho.Finding) string { return x.Fix })
+}
+
+func (v view) each(g group, of func(sekisho.Finding) string) (out template.HTML) {
+	for _, l := range i18n.Languages() {
+		x := g.Finding
+		describe(&x, v.Target.Kind, v.both[l])
+		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(of(x))) + `</span>`)
+	}
+	return out
+}
 
 func (v view) pair(key, other string) template.HTML {
 	var out template.HTML

@@ -56,6 +56,16 @@ func result(r *sekisho.Report, x sekisho.Finding, index int, lvl string) object 
 	}
 	out := object{"ruleId": x.ID, "ruleIndex": index, "level": lvl, "message": object{"text": visible(message)}, "locations": []object{location},
 		"partialFingerprints": object{"sekisho/v1": x.Fingerprint}}
+	var others []object
+	for i, l := range x.Places {
+		others = append(others, object{"id": i, "physicalLocation": object{"artifactLocation": object{"uri": uri(first(l.Path, r.Target.Reference))}, "region": object{"startLine": max(l.Line, 1)}}})
+	}
+	if others != nil {
+		out["relatedLocations"] = others
+	}
+	if x.Confidence != "" {
+		out["properties"] = object{"confidence": x.Confidence}
+	}
 	if s := x.Suppressed; s != nil {
 		out["suppressions"] = []object{{"kind": "external", "status": "accepted", "justification": s.Reason + " (" + s.Owner + ")"}}
 	}

@@ -76,16 +76,21 @@ func (w *writer) head() {
 		row("report.layers", fmt.Sprintf("%d, %s", len(t.Layers), mib(size)))
 	}
 	if len(w.r.Feeds) > 0 {
-		n, newest := 0, time.Time{}
-		for _, f := range w.r.Feeds {
-			n += f.Records
-			if f.Newest.After(newest) {
-				newest = f.Newest
-			}
-		}
+		n, newest := signatures(w.r)
 		row("report.signatures", w.t("report.signatures.count", "count", n, "sources", len(w.r.Feeds), "date", newest.Format("2006-01-02")))
 	}
 	w.line("")
+}
+
+// signatures counts those of all feeds and tells the date of the newest.
+func signatures(r *sekisho.Report) (n int, newest time.Time) {
+	for _, f := range r.Feeds {
+		n += f.Records
+		if f.Newest.After(newest) {
+			newest = f.Newest
+		}
+	}
+	return n, newest
 }
 
 // os names the distribution and until when it is supported.
