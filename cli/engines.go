@@ -94,9 +94,10 @@ func (a *app) malware(ctx context.Context, f *contentFlags) (*malware.Engine, er
 		if err != nil {
 			return nil, err
 		}
-		o.Daemon, o.Version = daemonScanner{d}, v
+		o.Version = v
+		o.Daemon = func(data []byte) ([]string, error) { return d.Scan(ctx, bytes.NewReader(data)) }
 	}
-	m, err := malware.New(ctx, o)
+	m, err := malware.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -105,14 +106,6 @@ func (a *app) malware(ctx context.Context, f *contentFlags) (*malware.Engine, er
 		a.note("cli.note.skipped", "count", len(list), "first", list[0])
 	}
 	return m, nil
-}
-
-// daemonScanner lets a ClamAV daemon look at bytes.
-type daemonScanner struct{ *clamd.Client }
-
-// Scan implements malware.Daemon.
-func (d daemonScanner) Scan(ctx context.Context, data []byte) ([]string, error) {
-	return d.Client.Scan(ctx, bytes.NewReader(data))
 }
 
 func (a *app) secretEngine(names []string, key siphash.Key) (*secret.Engine, error) {

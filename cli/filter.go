@@ -50,9 +50,18 @@ func severity(flag, text string) (sekisho.Severity, error) {
 func (f *filter) apply(r *sekisho.Report) {
 	r.Findings = slices.DeleteFunc(r.Findings, func(x sekisho.Finding) bool {
 		return f.severity != "" && x.Severity.Rank() < f.severity.Rank() ||
-			len(f.kinds) > 0 && !slices.Contains(f.kinds, x.Kind) ||
-			!f.path(x.Location.Path)
+			len(f.kinds) > 0 && !slices.Contains(f.kinds, x.Kind)
 	})
+	kept := r.Findings[:0]
+	for _, x := range r.Findings {
+		places := slices.DeleteFunc(append([]sekisho.Location{x.Location}, x.Places...), func(l sekisho.Location) bool { return !f.path(l.Path) })
+		if len(places) == 0 {
+			continue
+		}
+		x.Location, x.Places = places[0], places[1:]
+		kept = append(kept, x)
+	}
+	r.Findings = kept
 	r.Packages = slices.DeleteFunc(r.Packages, func(p sekisho.Package) bool {
 		return len(p.Locations) > 0 && !slices.ContainsFunc(p.Locations, f.path)
 	})

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 
@@ -18,7 +19,7 @@ type found struct {
 }
 
 // report gathers what a container sees.
-func (s *scanner) report(tree *squash.Tree) *sekisho.Report {
+func (s *scanner) report(ctx context.Context, tree *squash.Tree) *sekisho.Report {
 	r := &sekisho.Report{Schema: sekisho.ReportSchema, Generated: s.Now.UTC(), Tool: s.Tool}
 	r.Target = s.target()
 	r.Target.OS = distribution(tree)
@@ -34,7 +35,7 @@ func (s *scanner) report(tree *squash.Tree) *sekisho.Report {
 	packages = dropOwned(tree, s.key, installed, packages)
 	packages = dropUninstalled(packages)
 	r.Packages = s.finish(packages, r.Target.Layers)
-	r.Findings = s.findings(tree, r.Target.Layers, installed)
+	r.Findings = s.findings(ctx, tree, r.Target.Layers, installed)
 	r.Problems = s.allProblems(tree, r.Target.Layers)
 	return r
 }

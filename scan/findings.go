@@ -2,6 +2,7 @@ package scan
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"path"
@@ -15,7 +16,7 @@ import (
 
 // findings gathers what files and the configuration tell. What a later layer
 // hides still counts for secrets and malware: who has the image has the layer.
-func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer, installed map[string]int) []sekisho.Finding {
+func (s *scanner) findings(ctx context.Context, tree *squash.Tree, layers []sekisho.Layer, installed map[string]int) []sekisho.Finding {
 	list := []sekisho.Finding{}
 	contexts := ignored(tree)
 	for _, f := range tree.Files {
@@ -29,7 +30,7 @@ func (s *scanner) findings(tree *squash.Tree, layers []sekisho.Layer, installed 
 			x.Location.Path = cmp.Or(x.Location.Path, f.Path)
 			x.Location.Hidden = f.Hidden
 			x = place(x, layers, f.Layer)
-			s.origin(&x.Location)
+			s.origin(ctx, &x.Location)
 			list = append(list, x)
 		}
 	}
@@ -61,11 +62,11 @@ func ignored(tree *squash.Tree) map[string]bool {
 }
 
 // origin names the commit of an entry of a repository.
-func (s *scanner) origin(l *sekisho.Location) {
+func (s *scanner) origin(ctx context.Context, l *sekisho.Location) {
 	if s.img.Origin == nil {
 		return
 	}
-	path, commit, current := s.img.Origin(s.ctx, l.Path)
+	path, commit, current := s.img.Origin(ctx, l.Path)
 	l.Path, l.Commit, l.Layer, l.Instruction = path, commit, "", ""
 	l.Hidden = !current && !l.Changed
 }

@@ -36,7 +36,7 @@ type Options struct {
 
 // Scan reads the image and reports what is in it.
 func Scan(ctx context.Context, img *image.Image, o Options) (*sekisho.Report, error) {
-	s := &scanner{ctx: ctx, Options: o, img: img, version: version(o.Analyzers)}
+	s := &scanner{Options: o, img: img, version: version(o.Analyzers)}
 	if o.Cache != nil {
 		s.key = o.Cache.Key()
 	} else {
@@ -46,7 +46,7 @@ func Scan(ctx context.Context, img *image.Image, o Options) (*sekisho.Report, er
 	if err := s.layers(ctx); err != nil {
 		return nil, err
 	}
-	return s.report(squash.Squash(s.results, s.key)), nil
+	return s.report(ctx, squash.Squash(s.results, s.key)), nil
 }
 
 // version names the analyzers and how results are written.
@@ -59,7 +59,6 @@ func version(list []analyze.Analyzer) string {
 }
 
 type scanner struct {
-	ctx context.Context // of the one scan that this is
 	Options
 	img      *image.Image
 	key      siphash.Key

@@ -120,7 +120,15 @@ func (e Exception) covers(x *sekisho.Finding) bool {
 	if e.Package != "" && (x.Package == nil || x.Package.Name != e.Package) {
 		return false
 	}
-	return e.Path == "" || Match(e.Path, x.Location.Path)
+	if e.Path == "" {
+		return true
+	}
+	for _, l := range append([]sekisho.Location{x.Location}, x.Places...) { // all of them, or it is still somewhere
+		if !Match(e.Path, l.Path) {
+			return false
+		}
+	}
+	return true
 }
 
 func contains(list []string, s string) bool {

@@ -80,3 +80,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestAllPlaces wants an exception for a path not to cover a secret that is
+// elsewhere too.
+func TestAllPlaces(t *testing.T) {
+	f, err := exception.Parse(strings.NewReader("exceptions:\n  - path: tests/**\n    reason: made up\n    owner: team\n    until: 2030-01-01\n"), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []sekisho.Location{{Path: "tests/a"}, {Path: "app/b"}}
+	list := []sekisho.Finding{{ID: "x", Location: both[0]}, {ID: "x", Location: both[0], Places: both[1:]}}
+	f.Apply(list, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	if list[0].Suppressed == nil || list[1].Suppressed != nil {
+		t.Errorf("got %+v", list)
+	}
+}

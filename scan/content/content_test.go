@@ -5,7 +5,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -28,7 +27,7 @@ func analyzer(t testing.TB) *content.Analyzer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := malware.New(context.Background(), malware.Options{})
+	m, err := malware.New(malware.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
