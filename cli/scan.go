@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -164,7 +165,21 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		return nil, err
 	}
 	report.Feeds = f.content.feeds
+	if f.source.staged {
+		onlyNew(report)
+	}
 	return report, nil
+}
+
+// onlyNew leaves the findings that the staged changes bring: not those that the
+// same file has already, nor those that it loses.
+func onlyNew(r *sekisho.Report) {
+	r.Findings = slices.DeleteFunc(r.Findings, func(x sekisho.Finding) bool {
+		places := append([]sekisho.Location{x.Location}, x.Places...)
+		return !slices.ContainsFunc(places, func(l sekisho.Location) bool {
+			return l.Changed && !slices.ContainsFunc(places, func(o sekisho.Location) bool { return !o.Changed && o.Path == l.Path })
+		})
+	})
 }
 
 func (a *app) cache(f *scanFlags) (*cache.Cache, error) {

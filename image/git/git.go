@@ -23,7 +23,7 @@ import (
 
 // Options choose what of a repository is looked at.
 type Options struct {
-	Staged bool // only what is staged
+	Staged bool // only what is staged, below it what the same files hold now
 }
 
 // repository is an open one.
@@ -51,12 +51,13 @@ func Open(ctx context.Context, dir string, o Options) (*image.Image, error) {
 		}
 	}
 	img := &image.Image{Kind: image.KindRepository, Reference: "git:" + dir, Origin: r.origin}
-	if !o.Staged {
-		img.Layers = append(img.Layers, image.Layer{Size: -1, CreatedBy: "history", Open: r.history})
+	before := image.Layer{Size: -1, CreatedBy: "history", Open: r.history}
+	if o.Staged {
+		before = image.Layer{Size: -1, CreatedBy: "before", Open: func(ctx context.Context) (io.ReadCloser, error) { return r.changes(ctx, born, 2) }}
 	}
-	img.Layers = append(img.Layers, image.Layer{Size: -1, CreatedBy: "staged", Writable: true, Open: func(ctx context.Context) (io.ReadCloser, error) {
-		return r.staged(ctx, born)
-	}})
+	img.Layers = []image.Layer{before, {Size: -1, CreatedBy: "staged", Writable: true, Open: func(ctx context.Context) (io.ReadCloser, error) {
+		return r.changes(ctx, born, 3)
+	}}}
 	return img, nil
 }
 
@@ -128,8 +129,10 @@ func (r *repository) history(ctx context.Context) (io.ReadCloser, error) {
 	})
 }
 
-// staged writes what differs from the current commit in the index.
-func (r *repository) staged(ctx context.Context, born bool) (io.ReadCloser, error) {
+// changes writes the files that differ between the current commit and the
+// index, as one side has them: field 2 of a line of git-diff-index is the
+// object before, 3 the one staged.
+func (r *repository) changes(ctx context.Context, born bool, field int) (io.ReadCloser, error) {
 	base := "HEAD"
 	if !born {
 		empty := r.command(ctx, "hash-object", "-t", "tree", "--stdin")
@@ -148,8 +151,8 @@ func (r *repository) staged(ctx context.Context, born bool) (io.ReadCloser, erro
 		fields := strings.Split(string(out), "\x00")
 		for i := 0; i+1 < len(fields); i += 2 {
 			meta := strings.Fields(fields[i])
-			if len(meta) == 5 && meta[4] != "D" && !strings.HasPrefix(meta[1], "160000") {
-				if err := want(meta[3], fields[i+1]); err != nil {
+			if len(meta) == 5 && strings.Trim(meta[field], "0") != "" && meta[field-2] != "160000" && meta[field-2] != ":160000" {
+				if err := want(meta[field], fields[i+1]); err != nil {
 					return err
 				}
 			}

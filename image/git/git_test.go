@@ -114,8 +114,15 @@ func TestHistory(t *testing.T) {
 		t.Errorf("staged: %v", staged)
 	}
 	img, err = git.Open(context.Background(), dir, git.Options{Staged: true})
-	if err != nil || len(img.Layers) != 1 {
+	if err != nil || len(img.Layers) != 2 || len(entries(t, img.Layers[0])) != 0 || len(entries(t, img.Layers[1])) != 1 {
 		t.Errorf("only staged: %+v, %v", img, err)
+	}
+	write(t, dir, "a b.env", "three")
+	run("add", "a b.env")
+	run("rm", "-q", "--cached", "kept")
+	before, after := entries(t, img.Layers[0]), entries(t, img.Layers[1])
+	if len(before) != 2 || len(after) != 2 {
+		t.Errorf("before %v, after %v", before, after)
 	}
 }
 

@@ -2,13 +2,14 @@ package misconfig
 
 import (
 	"fmt"
-	"math"
 	"path"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"sekisho/scan/secret"
 )
 
 func (j *judge) user() {
@@ -39,20 +40,7 @@ func IsSecret(name, value string) bool {
 		return true
 	}
 	return secretName.MatchString(name) && !notSecret.MatchString(name) && len(value) >= 8 &&
-		!stub.MatchString(value) && !strings.ContainsAny(value, " \t") && entropy(value) >= 2.5
-}
-
-// entropy is Shannon's, in bits per character.
-func entropy(s string) (h float64) {
-	count := map[rune]float64{}
-	for _, r := range s {
-		count[r]++
-	}
-	for _, n := range count {
-		p := n / float64(len(s))
-		h -= p * math.Log2(p)
-	}
-	return h
+		!stub.MatchString(value) && !strings.ContainsAny(value, " \t") && secret.Entropy([]byte(value)) >= 2.5
 }
 
 // Mask keeps at most the first two characters of a secret.
