@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"sekisho"
 	"sekisho/i18n"
@@ -18,10 +19,11 @@ type filter struct {
 	kinds    []string
 	paths    []string
 	skip     []string
+	age      int // days that the newest signatures may be old; 0 does not ask
 }
 
 func newFilter(f *scanFlags) (*filter, error) {
-	out := &filter{kinds: f.kinds, paths: f.paths, skip: f.skip}
+	out := &filter{kinds: f.kinds, paths: f.paths, skip: f.skip, age: f.signatureAge}
 	var err error
 	if out.severity, err = severity("severity", f.severity); err != nil {
 		return nil, err
@@ -77,20 +79,59 @@ func (f *filter) path(p string) bool {
 	return !slices.ContainsFunc(f.skip, match)
 }
 
-// decide sets the report's decision when --fail-on asks for one.
+// decide sets the report's decision when --fail-on or --max-signature-age asks
+// for one.
 func (f *filter) decide(r *sekisho.Report) {
-	if f.failOn == "" {
+	if f.failOn == "" && f.age == 0 {
 		return
 	}
-	d := &sekisho.Decision{Result: sekisho.Allow, Policy: "--fail-on " + string(f.failOn), Reasons: []sekisho.Reason{}}
+	d := &sekisho.Decision{Result: sekisho.Allow, Policy: f.policy(), Reasons: []sekisho.Reason{}}
 	for _, x := range r.Findings {
-		if x.Suppressed == nil && x.Severity.Rank() >= f.failOn.Rank() {
-			d.Result = sekisho.Deny
+		if f.failOn != "" && x.Suppressed == nil && x.Severity.Rank() >= f.failOn.Rank() {
 			d.Reasons = append(d.Reasons, sekisho.Reason{Control: "severity", Message: x.ID + " " + string(x.Severity),
 				Evidence: strings.TrimSpace(x.Location.Path + " " + x.Evidence), Fix: x.Fix})
 		}
 	}
+	if reason, old := f.signaturesOld(r); old {
+		d.Reasons = append(d.Reasons, reason)
+	}
+	if len(d.Reasons) > 0 {
+		d.Result = sekisho.Deny
+	}
 	r.Decision = d
+}
+
+func (f *filter) policy() string {
+	var parts []string
+	if f.failOn != "" {
+		parts = append(parts, "--fail-on "+string(f.failOn))
+	}
+	if f.age > 0 {
+		parts = append(parts, fmt.Sprintf("--max-signature-age %d", f.age))
+	}
+	return strings.Join(parts, " ")
+}
+
+// signaturesOld judges how long ago the newest signatures were made. Where
+// malware was not searched for at all, that is too old.
+func (f *filter) signaturesOld(r *sekisho.Report) (sekisho.Reason, bool) {
+	if f.age == 0 {
+		return sekisho.Reason{}, false
+	}
+	var newest time.Time
+	for _, x := range r.Feeds {
+		if x.Newest.After(newest) {
+			newest = x.Newest
+		}
+	}
+	if r.Generated.Sub(newest) <= time.Duration(f.age)*24*time.Hour {
+		return sekisho.Reason{}, false
+	}
+	evidence := "none"
+	if !newest.IsZero() {
+		evidence = newest.Format(time.DateOnly)
+	}
+	return sekisho.Reason{Control: "signature-age", Message: fmt.Sprintf("signatures older than %d days", f.age), Evidence: evidence}, true
 }
 
 // verdict is the error that a denied report ends with.

@@ -26,6 +26,7 @@ type scanFlags struct {
 	outputs             []string
 	format              string
 	failOn              string
+	signatureAge        int
 	severity            string
 	kinds, paths, skip  []string
 	exceptions          string
@@ -46,6 +47,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "", t("cli.flag.format"))
 	flags.StringVar(&f.failOn, "fail-on", "", t("cli.flag.fail_on"))
+	flags.IntVar(&f.signatureAge, "max-signature-age", 0, t("cli.flag.signature_age"))
 	flags.StringVar(&f.severity, "severity", "", t("cli.flag.severity"))
 	flags.StringSliceVar(&f.kinds, "kind", nil, t("cli.flag.kind"))
 	flags.StringSliceVar(&f.paths, "path", nil, t("cli.flag.path"))
