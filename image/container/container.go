@@ -1,7 +1,8 @@
 // Package container opens the live file system of a container of a Docker
 // engine on this machine: the directories of its overlay, the container's own
 // one marked, so that what differs from the image shows; with other storage
-// drivers, its root and the engine's list of changes. Volumes are not read.
+// drivers, its root, compared with the image file by file. Volumes and other
+// mounts are not the container's own and are not read.
 package container
 
 import (
@@ -50,7 +51,7 @@ func Open(ctx context.Context, id string, o Options) (*image.Image, error) {
 	img.Config.Config = i.Config
 	d := i.GraphDriver.Data
 	if d.UpperDir == "" {
-		if img.Layers, err = live(ctx, c, i, base); err != nil {
+		if err := live(img, base, i); err != nil {
 			return nil, err
 		}
 		return img, nil

@@ -2,82 +2,118 @@ package container
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"os"
-	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"sekisho"
 	"sekisho/image"
-	"sekisho/image/daemon"
 )
 
-// change is one line of GET /containers/ID/changes.
-type change struct {
-	Path string
-	Kind int // 0 modified, 1 added, 2 deleted
-}
-
-// live opens a container whose storage driver has no directories to lay over
-// one another: its root as the kernel shows it, and the engine's word on what
-// differs from the image. Which layer brought a file is not known then.
-func live(ctx context.Context, c *daemon.Client, i inspected, base *image.Image) ([]image.Layer, error) {
+// live puts the files of a running container over base where its storage
+// driver tells of no directories: those of the overlay that its root is, else
+// the root itself, compared with the image.
+func live(img, base *image.Image, i inspected) error {
 	if i.State.Pid == 0 {
-		return nil, sekisho.Errorf(sekisho.Invalid, "container %s does not run, and its storage driver %q keeps no layers apart", i.ID, i.GraphDriver.Name).
+		return sekisho.Errorf(sekisho.Invalid, "container %s does not run, and its storage driver %q keeps no layers apart", i.ID, i.GraphDriver.Name).
 			WithHint("docker start it, or docker export it, unpack that and scan dir:DIR")
 	}
-	root := "/proc/" + strconv.Itoa(i.State.Pid) + "/root"
-	if _, err := os.ReadDir(root); err != nil {
-		return nil, sekisho.Errorf(sekisho.Forbidden, "container %s: its files cannot be read: %w", i.ID, err).WithHint("run as root on the machine of the engine")
-	}
-	mounts, err := mountpoints(i.State.Pid)
+	p, err := Find(i.State.Pid, i.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var changes []change
-	if err := c.Get(ctx, "/containers/"+i.ID+"/changes", &changes); err != nil {
-		return nil, fmt.Errorf("ask what differs from the image: %w", err)
-	}
-	changed := map[string]bool{}
-	for _, x := range changes {
-		if x.Kind != 2 {
-			changed[strings.TrimPrefix(path.Clean(x.Path), "/")] = true
+	if p.Upper != "" {
+		if _, err := os.ReadDir(p.Upper); err == nil {
+			img.Layers = image.Overlay(p.Lower, p.Upper, base.Layers)
+			return nil
 		}
 	}
-	mounted := func(name string) bool { return mounts[name] }
-	by := "the image, its layers not told apart"
-	if n := len(base.Layers); n > 0 {
-		by = fmt.Sprintf("the image's %d layers, not told apart", n)
-	}
-	return []image.Layer{
-		{Dir: root, Size: -1, CreatedBy: by, Leave: func(name string, dir bool) bool { return mounted(name) || changed[name] && !dir }},
-		{Dir: root, Size: -1, Writable: true, Leave: func(name string, dir bool) bool { return mounted(name) || !changed[name] }},
-	}, nil
+	Over(img, base, p.Live)
+	return nil
 }
 
-// mountpoints lists what is mounted in a container: volumes and the kernel's
-// file systems (proc(5), mountinfo). They are not the container's own files.
-func mountpoints(pid int) (map[string]bool, error) {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/mountinfo")
+// Process is what /proc tells of a container's first process.
+type Process struct {
+	Live
+	Lower, Upper string // of the overlay that its root is, lower ones joined by colons, topmost first
+}
+
+// Find looks at a process of this machine and makes sure that it is of the
+// container.
+func Find(pid int, id string) (Process, error) {
+	proc := "/proc/" + strconv.Itoa(pid)
+	away := func(err error) error {
+		return sekisho.Errorf(sekisho.Forbidden, "container %s: its files cannot be read: %w", id, err).WithHint("run as root on the machine of the engine")
+	}
+	p := Process{Live: Live{Root: proc + "/root", Mounts: map[string]bool{}}}
+	if _, err := os.ReadDir(p.Root); err != nil {
+		return p, away(err)
+	}
+	groups, err := os.ReadFile(proc + "/cgroup")
 	if err != nil {
-		return nil, fmt.Errorf("list mounts: %w", err)
+		return p, away(err)
+	}
+	users, err := os.ReadFile(proc + "/uid_map")
+	if err != nil {
+		return p, away(err)
+	}
+	f, err := os.Open(proc + "/mountinfo")
+	if err != nil {
+		return p, away(err)
 	}
 	defer f.Close()
-	found := map[string]bool{}
-	for s := bufio.NewScanner(f); s.Scan(); {
-		if fields := strings.Fields(s.Text()); len(fields) > 4 && fields[4] != "/" {
-			found[strings.TrimPrefix(unescape(fields[4]), "/")] = true
+	known := strings.Contains(string(groups), id)
+	lines := bufio.NewScanner(f)
+	for lines.Buffer(nil, 1<<20); lines.Scan(); {
+		known = known || strings.Contains(lines.Text(), id)
+		p.mount(lines.Text())
+	}
+	if err := lines.Err(); err != nil {
+		return p, away(fmt.Errorf("list mounts: %w", err))
+	}
+	if !known {
+		return p, away(fmt.Errorf("process %d of this machine is not of the container", pid))
+	}
+	p.Shifted = strings.Join(strings.Fields(string(users)), " ") != "0 0 4294967295"
+	return p, nil
+}
+
+// mount reads a line of mountinfo (proc(5)): ID PARENT DEVICE ROOT POINT
+// OPTIONS [TAGS] - TYPE SOURCE OPTIONS.
+func (p *Process) mount(line string) {
+	own, system, ok := strings.Cut(line, " - ")
+	a, b := strings.Fields(own), strings.Fields(system)
+	if !ok || len(a) < 5 || len(b) < 3 {
+		return
+	}
+	if a[4] != "/" {
+		p.Mounts[strings.TrimPrefix(unescape(a[4]), "/")] = true
+		return
+	}
+	if p.Lower, p.Upper = "", ""; b[0] != "overlay" {
+		return
+	}
+	var lower []string
+	for option := range strings.SplitSeq(b[2], ",") {
+		key, value, _ := strings.Cut(unescape(option), "=")
+		switch key {
+		case "upperdir":
+			p.Upper = value
+		case "lowerdir", "lowerdir+":
+			lower = append(lower, strings.Split(value, ":")...)
 		}
 	}
-	return found, nil
+	for n, dir := range lower { // made short: from the directory of all layers
+		if !filepath.IsAbs(dir) {
+			lower[n] = filepath.Join(filepath.Dir(filepath.Dir(p.Upper)), dir)
+		}
+	}
+	p.Lower = strings.Join(lower, ":")
 }
 
 // unescape turns the octal escapes of mountinfo into characters.
 func unescape(s string) string {
-	for _, e := range [][2]string{{`\040`, " "}, {`\011`, "\t"}, {`\012`, "\n"}, {`\134`, `\`}} {
-		s = strings.ReplaceAll(s, e[0], e[1])
-	}
-	return s
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`, `\043`, "#").Replace(s)
 }

@@ -1,0 +1,61 @@
+package e2e_test
+
+import (
+	"os"
+	"testing"
+
+	"sekisho"
+)
+
+// disguised changes a package's file without changing its size or times.
+const disguised = `cd /app/node_modules/x && /bin/busybox touch -r package.json /tmp.ref && echo -n '{"name":"x","version":"6.6.6"}' >package.json && /bin/busybox touch -r /tmp.ref package.json && /bin/busybox rm /tmp.ref`
+
+// wantTold wants the image's layers told apart in a container, and a disguised
+// change told as one.
+func wantTold(t *testing.T, live sekisho.Report) {
+	t.Helper()
+	if has(live, x) || !has(live, "pkg:npm/x@6.6.6") {
+		t.Errorf("packages %v", live.Packages)
+	}
+	for _, p := range live.Packages {
+		if p.Changed != (p.Name == "x") {
+			t.Errorf("%s: changed since the image: %v", p.Name, p.Changed)
+		}
+		if p.Name == "musl" && p.Layer != live.Target.Layers[0].DiffID {
+			t.Errorf("musl came with layer %s, want %s", p.Layer, live.Target.Layers[0].DiffID)
+		}
+	}
+}
+
+// TestDockerDisguised changes a file of a container so that nothing but its
+// content tells.
+func TestDockerDisguised(t *testing.T) {
+	for _, driver := range []string{"vfs", "overlay2"} {
+		t.Run(driver, func(t *testing.T) {
+			env := docker(t, driver)
+			must(t, engine(env, "load", "-i", shellArchive(t)))
+			must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "-v", "/app/cache", "app:1.0"))
+			must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", disguised))
+			wantTold(t, scanned(t, env, "container:live"))
+			must(t, engine(env, "rm", "-f", "live"))
+		})
+	}
+}
+
+// TestDockerImageStore scans a container of an engine that keeps its images in
+// containerd and tells of no directories.
+func TestDockerImageStore(t *testing.T) {
+	need(t, true, "dockerd", "docker", "containerd", "runc")
+	dir, err := os.MkdirTemp("", "sekisho-docker-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must(t, os.WriteFile(dir+"/daemon.json", []byte(`{"features":{"containerd-snapshotter":true}}`), 0o600))
+	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
+	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", "--config-file", dir+"/daemon.json", "--host", env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
+		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none")
+	must(t, engine(env, "load", "-i", shellArchive(t)))
+	must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "app:1.0"))
+	must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", disguised))
+	wantTold(t, scanned(t, env, "container:live"))
+	must(t, engine(env, "rm", "-f", "live"))
+}
