@@ -21,6 +21,10 @@ import (
 // small is the largest buffer, in bytes, that a reader keeps for the next file.
 const small = 4 << 20
 
+// held is how many bytes of files over small all layers hold together; a
+// larger file is held alone.
+const held = 80 << 20
+
 // Reader reads layers. Its zero value is not ready: use NewReader.
 type Reader struct {
 	analyzers []analyze.Analyzer
@@ -32,7 +36,7 @@ type Reader struct {
 // NewReader returns a reader that shows files to the analyzers and hashes
 // paths with the key. All layers of an image need one key.
 func NewReader(analyzers []analyze.Analyzer, key siphash.Key, limits walk.Limits) *Reader {
-	return &Reader{analyzers: analyzers, key: key, limits: limits, memory: semaphore.NewWeighted(analyze.MaxWhole)}
+	return &Reader{analyzers: analyzers, key: key, limits: limits, memory: semaphore.NewWeighted(held)}
 }
 
 // visit is the state of reading one layer.
@@ -236,10 +240,11 @@ func (v *visit) whole(e *walk.Entry, path string, c *walk.Content) error {
 		return v.stream(e, path, c)
 	}
 	if e.Size > small {
-		if err := v.memory.Acquire(v.ctx, e.Size); err != nil {
+		weight := min(e.Size, held)
+		if err := v.memory.Acquire(v.ctx, weight); err != nil {
 			return err
 		}
-		defer v.memory.Release(e.Size)
+		defer v.memory.Release(weight)
 	}
 	data, err := v.read(c, e.Size)
 	if err != nil {
