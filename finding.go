@@ -58,6 +58,7 @@ type Finding struct {
 	FixedIn     []string    `json:"fixed_in"`
 	Status      string      `json:"status,omitempty"`
 	Fingerprint string      `json:"fingerprint"` // stable over scans; exceptions name it
+	*Vulnerable             // of a vulnerability, else nil
 	Suppressed  *Suppressed `json:"suppressed,omitempty"`
 	Expired     *Suppressed `json:"expired_exception,omitempty"` // an exception that no longer holds
 }
@@ -84,5 +85,6 @@ type Location struct {
 type Suppressed struct {
 	Reason string    `json:"reason"`
 	Owner  string    `json:"owner"`
+	By     string    `json:"by,omitempty"` // exception, or vex and whose
 	Until  time.Time `json:"until,omitzero"`
 }

@@ -27,8 +27,10 @@ type Tool struct {
 // Feed is a source of knowledge that a scan used.
 type Feed struct {
 	Name    string    `json:"name"`
+	Kind    string    `json:"kind,omitempty"` // advisories, signatures
 	Records int       `json:"records"`
-	Newest  time.Time `json:"newest,omitzero"`
+	Newest  time.Time `json:"newest,omitzero"`  // the newest record's date
+	Checked time.Time `json:"checked,omitzero"` // when the source was last asked
 }
 
 // Results of a decision.
