@@ -26,6 +26,7 @@ func (s *scanner) report(ctx context.Context, tree *squash.Tree) *sekisho.Report
 	packages := s.packages(tree)
 	licence(tree, packages)
 	identify(r.Target.OS, packages)
+	markCodeless(tree, s.results, packages)
 	installed := map[string]int{}
 	for _, p := range packages {
 		if osPackage(p.Type) {

@@ -8,22 +8,23 @@ import (
 )
 
 // Format is the version of the encoding; it is part of every cache key.
-const Format = 1
+const Format = 2
 
 // Encode writes the result: the length of a JSON document, the document, then
 // the sets of hashes one after another, each with its length. All integers are
 // little-endian, 64 bits.
 func (r *Result) Encode() ([]byte, error) {
 	head := *r
-	head.NonDirs, head.Dirs = nil, nil
+	head.NonDirs, head.Dirs, head.Code = nil, nil, nil
 	doc, err := json.Marshal(&head)
 	if err != nil {
 		return nil, fmt.Errorf("encode layer: %w", err)
 	}
-	out := binary.LittleEndian.AppendUint64(make([]byte, 0, len(doc)+8*(len(r.NonDirs)+len(r.Dirs))+1024), uint64(len(doc)))
+	out := binary.LittleEndian.AppendUint64(make([]byte, 0, len(doc)+8*(len(r.NonDirs)+len(r.Dirs)+len(r.Code))+1024), uint64(len(doc)))
 	out = append(out, doc...)
 	out = appendSet(out, r.NonDirs)
 	out = appendSet(out, r.Dirs)
+	out = appendSet(out, r.Code)
 	for _, f := range r.Files {
 		for _, o := range f.Owns {
 			out = appendSet(out, o.Paths)
@@ -51,7 +52,7 @@ func Decode(data []byte) (*Result, error) {
 	if err := json.Unmarshal(doc, r); err != nil {
 		return nil, fmt.Errorf("decode layer: %w", err)
 	}
-	r.NonDirs, r.Dirs = d.set(), d.set()
+	r.NonDirs, r.Dirs, r.Code = d.set(), d.set(), d.set()
 	for i := range r.Files {
 		for j := range r.Files[i].Owns {
 			r.Files[i].Owns[j].Paths = d.set()
