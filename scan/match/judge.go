@@ -21,34 +21,19 @@ type verdict struct {
 	reachable string
 }
 
-// candidates asks for all records about the package and keeps those that mean
-// it and speak against it, or clear it in the vendor's own words.
-func (m *matcher) candidates(p *sekisho.Package, ecosystem string, scheme version.Scheme) (list []verdict, err error) {
+// candidate judges a record that was found under a name of the package. A
+// source package's record is compared with the source's version, and a binary's
+// name says nothing about a source of the same name, nor the other way round.
+func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (verdict, bool) {
 	n := namesOf(p)
-	look := func(name string) error {
-		if name == "" || ecosystem == "Go" && name == "toolchain" { // the go command, not what it built
-			return nil
-		}
-		return m.db.Find(ecosystem, advisory.Normalise(ecosystem, name), func(feed string, r *advisory.Record) {
-			version := n.version
-			if r.Source {
-				version = n.sourceVersion
-			}
-			if r.Source != (name == n.source) && n.binary != n.source {
-				return // a source package's word about its own name, or the other way round
-			}
-			if v, ok := m.judge(p, feed, r, version, scheme); ok {
-				list = append(list, v)
-			}
-		})
+	known, installed := n.binary, n.version
+	if r.Source {
+		known, installed = n.source, n.sourceVersion
 	}
-	if err := look(n.binary); err != nil {
-		return nil, err
+	if advisory.Normalise(ecosystem, known) != name {
+		return verdict{}, false
 	}
-	if n.source != n.binary {
-		err = look(n.source)
-	}
-	return list, err
+	return m.judge(p, feed, r, installed, scheme)
 }
 
 // judge compares the version with one record.

@@ -6,6 +6,7 @@ package match
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,9 +17,10 @@ import (
 
 // Database is what matching asks of the advisory database.
 type Database interface {
-	// Find calls each for what every feed says about a package, whose name is
-	// normalised. The record is only valid during the call.
-	Find(ecosystem, name string, each func(feed string, r *advisory.Record)) error
+	// Find calls each for what every feed says about packages, whose names are
+	// normalised; i is the place of the name. The record is only valid during
+	// the call.
+	Find(ecosystem string, names []string, each func(i int, feed string, r *advisory.Record)) error
 	// Feeds names the feeds that know the ecosystem; none means not covered.
 	Feeds(ecosystem string) []string
 	// Detail returns what a feed's record says about the flaw.
@@ -44,10 +46,16 @@ type Options struct {
 // Match adds the vulnerabilities of the report's packages to its findings, and
 // says in Coverage what was and what was not judged.
 func Match(db Database, r *sekisho.Report, o Options) error {
-	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[string]detail{}}
+	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[string]detail{}, verdicts: map[int][]verdict{}}
 	m.distribution, m.substitute = Distribution(r.Target.OS)
+	questions := m.questions()
+	for _, ecosystem := range slices.Sorted(maps.Keys(questions)) {
+		if err := m.ask(ecosystem, questions[ecosystem]); err != nil {
+			return err
+		}
+	}
 	for i := range r.Packages {
-		if err := m.pack(&r.Packages[i]); err != nil {
+		if err := m.answer(&r.Packages[i], m.verdicts[i]); err != nil {
 			return err
 		}
 	}
@@ -63,31 +71,87 @@ type matcher struct {
 	substitute   bool                      // of a distribution that is not known itself
 	covers       map[string]*sekisho.Cover // by ecosystem
 	details      map[string]detail         // by feed, group and id
+	verdicts     map[int][]verdict         // by place of the package
 }
 
-// pack judges one package.
-func (m *matcher) pack(p *sekisho.Package) error {
-	ecosystem := Ecosystem(p.Type, m.distribution)
+// question is one name that is looked up, and the packages that it may be about.
+type question struct {
+	name     string
+	packages []int
+}
+
+// questions lists, by ecosystem, the names to look up for packages that can be
+// judged.
+func (m *matcher) questions() map[string][]question {
+	list := map[string][]question{}
+	places := map[[2]string]int{}
+	for i := range m.report.Packages {
+		p := &m.report.Packages[i]
+		ecosystem, ok := m.judged(p)
+		if !ok {
+			continue
+		}
+		n := namesOf(p)
+		for _, name := range []string{n.binary, n.source} {
+			if name == "" {
+				continue
+			}
+			name = advisory.Normalise(ecosystem, name)
+			at, ok := places[[2]string{ecosystem, name}]
+			if !ok {
+				at = len(list[ecosystem])
+				places[[2]string{ecosystem, name}] = at
+				list[ecosystem] = append(list[ecosystem], question{name: name})
+			}
+			if q := &list[ecosystem][at]; !slices.Contains(q.packages, i) {
+				q.packages = append(q.packages, i)
+			}
+		}
+	}
+	return list
+}
+
+// judged returns the ecosystem of a package that can be judged, and counts what
+// cannot.
+func (m *matcher) judged(p *sekisho.Package) (ecosystem string, ok bool) {
+	ecosystem = Ecosystem(p.Type, m.distribution)
 	if ecosystem == "" {
 		m.cover("other:"+p.Type, sekisho.NotCovered)
-		return nil
+		return "", false
 	}
 	c := m.cover(ecosystem, sekisho.Covered)
-	if c.State == sekisho.NotCovered || m.owned(p) {
-		return nil
+	if c.State == sekisho.NotCovered || m.owned(p) || codeless(p) || ecosystem == "Go" && p.Name == "toolchain" { // the go command, not what it built
+		return "", false
 	}
-	scheme, ok := version.Of(ecosystem)
-	if !ok || !comparable(scheme, p.Version) {
+	if scheme, known := version.Of(ecosystem); !known || !comparable(scheme, p.Version) {
 		c.Unjudged++
+		return "", false
+	}
+	return ecosystem, true
+}
+
+// ask looks the names of one ecosystem up.
+func (m *matcher) ask(ecosystem string, list []question) error {
+	names := make([]string, len(list))
+	for i, q := range list {
+		names[i] = q.name
+	}
+	scheme, _ := version.Of(ecosystem)
+	return m.db.Find(ecosystem, names, func(i int, feed string, r *advisory.Record) {
+		for _, at := range list[i].packages {
+			if v, ok := m.candidate(&m.report.Packages[at], names[i], ecosystem, feed, r, scheme); ok {
+				m.verdicts[at] = append(m.verdicts[at], v)
+			}
+		}
+	})
+}
+
+// answer turns what speaks against a package into findings.
+func (m *matcher) answer(p *sekisho.Package, list []verdict) error {
+	if len(list) == 0 {
 		return nil
 	}
-	if codeless(p) {
-		return nil
-	}
-	list, err := m.candidates(p, ecosystem, scheme)
-	if err != nil || len(list) == 0 {
-		return err
-	}
+	scheme, _ := version.Of(m.ecosystem(p))
 	findings, err := m.findings(p, list, scheme)
 	if err != nil {
 		return err
