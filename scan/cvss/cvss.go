@@ -18,67 +18,62 @@ import (
 const maxLen = 512
 
 // Score returns the version of a vector, "2.0", "3.0", "3.1" or "4.0", and its
-// score, 0 to 10: the environmental or temporal one when the vector has such
-// metrics, else the base score. Vectors of version 2 have no prefix; NVD's
-// parentheses around them are let through. Errors are of kind Invalid.
+// score, 0 to 10, with all its metrics: the environmental or temporal score when
+// the vector has such metrics, else the base score. Vectors of version 2 have no
+// prefix; NVD's parentheses around them are let through. Errors are of kind
+// Invalid.
 func Score(vector string) (version string, score float64, err error) {
+	return read(vector, whole)
+}
+
+// Base is Score without the temporal and environmental metrics of versions 2 and
+// 3: the score that NVD and vendors print beside such a vector. Version 4.0 has
+// but one score.
+func Base(vector string) (version string, score float64, err error) {
+	return read(vector, func(v scorer, _ string) float64 { return v.BaseScore() })
+}
+
+func read(vector string, score func(scorer, string) float64) (string, float64, error) {
 	if len(vector) > maxLen {
 		return "", 0, sekisho.Errorf(sekisho.Invalid, "read a CVSS vector: %d bytes are too many", len(vector))
 	}
-	switch {
-	case strings.HasPrefix(vector, "CVSS:4.0/"):
-		version, score, err = score4(vector)
-	case strings.HasPrefix(vector, "CVSS:3.1/"):
-		version, score, err = score31(vector)
-	case strings.HasPrefix(vector, "CVSS:3.0/"):
-		version, score, err = score30(vector)
-	default:
-		version, score, err = score2(strings.TrimSuffix(strings.TrimPrefix(vector, "("), ")"))
-	}
+	version, v, err := parse(vector)
 	if err != nil {
 		return "", 0, sekisho.Errorf(sekisho.Invalid, "read the CVSS vector %q: %w", vector, err)
 	}
-	return version, score, nil
+	return version, score(v, vector), nil
 }
 
-func score4(vector string) (string, float64, error) {
-	v, err := v4.ParseVector(vector)
-	if err != nil {
-		return "", 0, err
+func parse(vector string) (version string, v scorer, err error) {
+	switch {
+	case strings.HasPrefix(vector, "CVSS:4.0/"):
+		v, err := v4.ParseVector(vector)
+		return "4.0", four{v}, err
+	case strings.HasPrefix(vector, "CVSS:3.1/"):
+		v, err = v31.ParseVector(vector)
+		return "3.1", v, err
+	case strings.HasPrefix(vector, "CVSS:3.0/"):
+		v, err = v30.ParseVector(vector)
+		return "3.0", v, err
 	}
-	return "4.0", v.Score(), nil
+	v, err = v2.ParseVector(strings.TrimSuffix(strings.TrimPrefix(vector, "("), ")"))
+	return "2.0", v, err
 }
 
-// scorer is what the three older versions score alike.
+// scorer is what versions 2 and 3 score alike.
 type scorer interface {
 	BaseScore() float64
 	TemporalScore() float64
 	EnvironmentalScore() float64
 }
 
-func score31(vector string) (string, float64, error) {
-	v, err := v31.ParseVector(vector)
-	if err != nil {
-		return "", 0, err
-	}
-	return "3.1", whole(v, vector), nil
-}
+// four lends version 4.0 the names of the older ones: it has one score, of
+// whatever metrics are there, CVSS v4.0 Specification, 1.3.
+type four struct{ *v4.CVSS40 }
 
-func score30(vector string) (string, float64, error) {
-	v, err := v30.ParseVector(vector)
-	if err != nil {
-		return "", 0, err
-	}
-	return "3.0", whole(v, vector), nil
-}
-
-func score2(vector string) (string, float64, error) {
-	v, err := v2.ParseVector(vector)
-	if err != nil {
-		return "", 0, err
-	}
-	return "2.0", whole(v, vector), nil
-}
+func (f four) BaseScore() float64          { return f.Score() }
+func (f four) TemporalScore() float64      { return f.Score() }
+func (f four) EnvironmentalScore() float64 { return f.Score() }
 
 // whole asks for the score that takes in all metrics of the vector. Without
 // environmental ones the environmental score is not always the base score: the

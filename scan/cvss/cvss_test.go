@@ -73,6 +73,20 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestBase leaves temporal and environmental metrics out.
+func TestBase(t *testing.T) {
+	for vector, want := range map[string]float64{
+		"AV:N/AC:L/Au:N/C:N/I:N/A:C/E:F/RL:OF/RC:C/CDP:N/TD:N/CR:M/IR:M/AR:H": 7.8,
+		"CVSS:3.1/AV:L/AC:L/PR:N/UI:R/S:U/C:H/I:H/A:H/E:U/RL:O/RC:C":          7.8,
+		"CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N/MS:U/E:U":               6.1,
+		"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N/E:U": 6.6,
+	} {
+		if _, got, err := cvss.Base(vector); err != nil || got != want {
+			t.Errorf("Base(%q) = %v, %v; want %v", vector, got, err, want)
+		}
+	}
+}
+
 func TestSeverity(t *testing.T) {
 	for _, c := range []struct {
 		version string
