@@ -38,8 +38,8 @@ type container struct {
 }
 
 // TestVulnrichment compares with the scores of CISA's enriched CVE records.
-// Some authors miscount, most by a tenth: 15 in a
-// thousand may differ, 3 by more than that.
+// Some authors miscount: 15 in a
+// thousand may differ, 8 by more than a tenth.
 func TestVulnrichment(t *testing.T) {
 	f, err := os.Open(filepath.Join(fixture.Dir(t, "../advisories/vulnrichment"), "vulnrichment.jsonl.xz"))
 	if err != nil {
@@ -80,7 +80,7 @@ func TestVulnrichment(t *testing.T) {
 	}
 	t.Log("scores", count, "differ", differ, "by more than 0.1", far)
 	for version, least := range map[string]int{"2.0": 2400, "3.0": 4500, "3.1": 30000, "4.0": 2300} {
-		if count[version] < least || differ[version]*1000 > count[version]*15 || far[version]*1000 > count[version]*3 {
+		if count[version] < least || differ[version]*1000 > count[version]*15 || far[version]*1000 > count[version]*8 {
 			t.Errorf("version %s: %d of %d scores differ, %d by more than 0.1", version, differ[version], count[version], far[version])
 		}
 	}
