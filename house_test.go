@@ -44,6 +44,7 @@ var owners = []struct {
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
 	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
+	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},

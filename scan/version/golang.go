@@ -84,7 +84,8 @@ func parseGo(s string) (v goVersion, ok bool) {
 			return v, true
 		}
 	}
-	return v, false
+	number, ok := strings.CutPrefix(rest, "b") // go1.18.3b7 is go1.18.3 with BoringCrypto
+	return v, ok && toolchain && isNumber(number)
 }
 
 // semantic reads what follows the numbers of a module's version.
