@@ -46,6 +46,7 @@ var owners = []struct {
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
+	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
