@@ -44,7 +44,7 @@ var owners = []struct {
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
 	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
-	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
+	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
