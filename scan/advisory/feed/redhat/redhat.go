@@ -59,11 +59,10 @@ type update struct {
 func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, error) {
 	r := &update{Update: u, state: source.State(u.State)}
 	r.state.Skipped = map[string]int{}
-	want := strings.Join(slices.Sorted(slices.Values(u.Want)), ",")
 	since, err := time.Parse(time.RFC3339, u.State.Cursors["changes"])
-	if err != nil || u.State.Cursors["want"] != want {
+	if source.Wants(&r.state, u.Want) || err != nil {
 		since = time.Time{}
-		r.state.Validators = map[string]advisory.Validator{}
+		clear(r.state.Validators)
 	}
 	changes, same, err := r.list(ctx, "changes.csv")
 	if err != nil {
@@ -93,7 +92,7 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	for _, c := range changes {
 		since = source.Later(since, c.at, u.Now)
 	}
-	r.state.Cursors["changes"], r.state.Cursors["want"] = since.Format(time.RFC3339), want
+	r.state.Cursors["changes"] = since.Format(time.RFC3339)
 	return r.state, nil
 }
 

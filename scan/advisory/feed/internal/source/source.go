@@ -11,6 +11,7 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -27,6 +28,15 @@ type Document struct {
 	Same  bool  // nothing changed; there is no content
 	Size  int64 // as it came, before unpacking
 	close []func()
+	again func() error
+}
+
+// Again begins the content anew.
+func (d *Document) Again() error {
+	if d.again == nil {
+		return nil
+	}
+	return d.again()
 }
 
 // Close frees what Open took.
@@ -63,6 +73,7 @@ func Open(ctx context.Context, c advisory.Client, state advisory.State, url stri
 		return &Document{Reader: bytes.NewReader(nil), Same: true}, nil
 	}
 	out := &Document{Size: doc.Size, close: []func(){func() { _ = doc.Close() }}}
+	out.again = func() error { return out.unpack(io.NewSectionReader(doc, 0, doc.Size), limit) }
 	if err := out.unpack(doc, limit); err != nil {
 		out.Close()
 		return nil, sekisho.Errorf(sekisho.Invalid, "unpack %s: %w", url, err)
@@ -133,5 +144,8 @@ func (b *bound) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = sekisho.Errorf(sekisho.Invalid, "unpack: %w", err)
+	}
 	return n, err
 }
