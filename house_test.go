@@ -38,6 +38,7 @@ var owners = []struct {
 	reason string
 }{
 	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory/table"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "scan/advisory", "internal/mkimage"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
