@@ -45,6 +45,7 @@ var owners = []struct {
 	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
+	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
