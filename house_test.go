@@ -42,7 +42,7 @@ var owners = []struct {
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
-	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile"}, "YAML with line and column in errors"},
+	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile", "scan/advisory/update"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
