@@ -37,7 +37,7 @@ var owners = []struct {
 	rooms  []string
 	reason string
 }{
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory/table"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
@@ -47,7 +47,7 @@ var owners = []struct {
 	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
-	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},
+	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
 	{"golang.org/x/text", []string{"report/format"}, "width of East Asian characters"},
 }
