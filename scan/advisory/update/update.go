@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,24 +21,6 @@ import (
 	"sekisho/scan/advisory/fetch"
 )
 
-// Store keeps what feeds tell.
-type Store interface {
-	// State is what the feed remembered at its last good update.
-	State(feed string) advisory.State
-	// Begin opens a change; several feeds' changes may be open at a time.
-	Begin(ctx context.Context, feed advisory.Info) (Change, error)
-}
-
-// Change is what one update of a feed tells. It counts only when committed.
-type Change interface {
-	advisory.Sink
-	// Commit keeps it together with the state and returns the number of records
-	// that the feed has now.
-	Commit(ctx context.Context, s advisory.State) (records int, err error)
-	// Abort drops it. After Commit it does nothing.
-	Abort()
-}
-
 // Options of an update.
 type Options struct {
 	Feeds  []advisory.Feed
@@ -50,7 +31,7 @@ type Options struct {
 	Again  bool     // forget what was kept about what changed: read everything
 	Dir    string   // of the database
 	Config Config
-	Store  Store
+	Store  *advisory.Store
 	Client advisory.Client
 	Jobs   int // feeds at a time; 0 for 3
 	Now    func() time.Time
@@ -66,12 +47,12 @@ const (
 
 // Result is one feed's.
 type Result struct {
-	Feed     string        `json:"feed"`
-	Outcome  string        `json:"outcome"`
-	Records  int           `json:"records"`
-	Bytes    int64         `json:"bytes"` // of documents that were read
-	Duration time.Duration `json:"duration_ns"`
-	Err      error         `json:"-"`
+	Feed     string         `json:"feed"`
+	Outcome  string         `json:"outcome"`
+	Stats    advisory.Stats `json:"-"`
+	Bytes    int64          `json:"bytes"` // of documents that were read
+	Duration time.Duration  `json:"duration_ns"`
+	Err      error          `json:"-"`
 }
 
 // Run updates feeds and returns a result for each, in their order. Its error is
@@ -81,16 +62,13 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	checks, err := readChecks(o.Dir)
-	if err != nil {
-		return nil, err
-	}
+	asked := readAsked(o.Dir)
 	results := make([]Result, len(jobs))
 	var group errgroup.Group
 	group.SetLimit(cmp.Or(o.Jobs, 3))
 	for i, j := range jobs {
 		group.Go(func() error {
-			r, err := o.one(ctx, j, checks)
+			r, err := o.one(ctx, j, asked)
 			results[i] = r
 			if o.Done != nil {
 				o.Done(r)
@@ -107,62 +85,59 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 // job is one feed to update.
 type job struct {
 	feed advisory.Feed
-	info advisory.Info
-	url  string
+	info advisory.Info // its URL is the one to ask
 	want []string
 }
 
 // one updates one feed. Its error is about keeping how that went.
-func (o *Options) one(ctx context.Context, j job, checks *checks) (Result, error) {
+func (o *Options) one(ctx context.Context, j job, asked *asked) (Result, error) {
 	start := o.Now()
 	var size atomic.Int64
-	r := Result{Feed: j.info.Name}
-	changed, records, err := o.update(ctx, j, checks, &size)
-	r.Records, r.Bytes, r.Duration = records, size.Load(), o.Now().Sub(start)
-	switch {
-	case err != nil:
-		r.Outcome, r.Err = Failed, err
-	case changed:
+	changed, stats, err := o.update(ctx, j, asked, &size)
+	r := Result{Feed: j.info.Name, Outcome: Unchanged, Stats: stats, Bytes: size.Load(), Duration: o.Now().Sub(start), Err: err}
+	if changed {
 		r.Outcome = Updated
-	default:
-		r.Outcome = Unchanged
 	}
+	if err == nil {
+		return r, asked.note(j)
+	}
+	r.Outcome = Failed
 	if ctx.Err() != nil { // it was not the feed that failed
 		return r, nil
 	}
-	return r, checks.note(j, r, start)
+	return r, o.Store.Failed(j.info.Name, err, start)
 }
 
 // update lets the feed tell and keeps it.
-func (o *Options) update(ctx context.Context, j job, checks *checks, size *atomic.Int64) (changed bool, records int, err error) {
+func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.Int64) (changed bool, stats advisory.Stats, err error) {
 	defer func() {
 		if x := recover(); x != nil { // feeds read what strangers wrote; one must not end the others
-			changed, err = false, fmt.Errorf("feed %s: %v\n%s", j.info.Name, x, debug.Stack())
+			changed, err = false, fmt.Errorf("read feed %s: %v", j.info.Name, x)
 		}
 	}()
 	state := o.Store.State(j.info.Name)
-	if o.Again || !checks.covers(j) {
+	if o.Again || !asked.covers(j) {
 		state = advisory.State{}
 	}
-	change, err := o.Store.Begin(ctx, j.info)
+	b, err := o.Store.Begin(j.info)
 	if err != nil {
-		return false, 0, err
+		return false, stats, err
 	}
-	defer change.Abort()
-	told := &sink{Sink: change}
-	next, err := j.feed.Update(ctx, advisory.Update{Client: o.client(j, size), URL: j.url, Want: j.want, State: state, Sink: told, Now: o.Now()})
+	defer b.Abort()
+	told := &sink{Sink: b}
+	next, err := j.feed.Update(ctx, advisory.Update{Client: o.client(j, size), URL: j.info.URL, Want: j.want, State: state, Sink: told, Now: o.Now()})
 	if err != nil {
-		return false, 0, err
+		return false, stats, err
 	}
-	records, err = change.Commit(ctx, next)
-	return told.any.Load(), records, err
+	stats, err = b.Commit(next, o.Now())
+	return told.any.Load(), stats, err
 }
 
 // client is the feed's: it asks the mirror, if there is one, and counts.
 func (o *Options) client(j job, size *atomic.Int64) advisory.Client {
 	c := o.Client
 	if from := cmp.Or(o.From, o.Config.From); from != "" {
-		c = fetch.Mirror(c, from, j.info.Name, j.url)
+		c = fetch.Mirror(c, from, j.info.Name, j.info.URL)
 	}
 	return counter{c, size}
 }
@@ -231,11 +206,8 @@ func (o *Options) plan() ([]job, error) {
 		if !needed && !named && !o.All {
 			continue
 		}
-		url := info.URL
-		if u := o.Config.Feeds[info.Name].URL; u != "" {
-			url = u
-		}
-		jobs = append(jobs, job{f, info, strings.TrimSuffix(url, "/"), want})
+		info.URL = strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
+		jobs = append(jobs, job{f, info, want})
 	}
 	return jobs, nil
 }

@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -65,51 +63,48 @@ func (f lines) Update(ctx context.Context, u advisory.Update) (advisory.State, e
 	return next, nil
 }
 
-// memory is a store.
-type memory struct {
-	mu      sync.Mutex
-	states  map[string]advisory.State
-	records map[string][]string
+// known lists what a feed says, as ECOSYSTEM/PACKAGE.
+func known(t *testing.T, o Options, feed string) (list []string) {
+	t.Helper()
+	db, err := advisory.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, e := range db.Ecosystems() {
+		for _, name := range []string{"left-pad", "minimist", "urllib3", "openssl", "glibc", "xz-utils", "a", "b", "x"} {
+			found, err := db.Find(e, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range found {
+				if f.Feed == feed {
+					list = append(list, e+"/"+name)
+				}
+			}
+		}
+	}
+	return list
 }
 
-func (m *memory) State(feed string) advisory.State {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.states[feed]
-}
-
-func (m *memory) Begin(_ context.Context, info advisory.Info) (Change, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return &change{m: m, feed: info.Name, list: slices.Clone(m.records[info.Name])}, nil
-}
-
-type change struct {
-	m    *memory
-	feed string
-	list []string
-}
-
-func (c *change) Replace(e string) {
-	c.list = slices.DeleteFunc(c.list, func(s string) bool { return strings.HasPrefix(s, e+"/") })
-}
-func (c *change) Forget(string) {}
-func (c *change) Record(r advisory.Record) error {
-	c.list = append(c.list, r.Ecosystem+"/"+r.Package)
-	return nil
-}
-func (c *change) Detail(advisory.Detail, advisory.Text) error { return nil }
-func (c *change) Signal(advisory.Signal) error                { return nil }
-func (c *change) Abort()                                      {}
-func (c *change) Commit(_ context.Context, s advisory.State) (int, error) {
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	c.m.states[c.feed], c.m.records[c.feed] = s, c.list
-	return len(c.list), nil
+// feed returns what the database says about a feed.
+func feed(t *testing.T, o Options, name string) advisory.FeedInfo {
+	t.Helper()
+	db, err := advisory.Open(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, f := range db.Feeds() {
+		if f.Name == name {
+			return f
+		}
+	}
+	return advisory.FeedInfo{}
 }
 
 // setup is a host with three feeds of it.
-func setup(t *testing.T) (*feedserver.Server, *memory, Options) {
+func setup(t *testing.T) (*feedserver.Server, Options) {
 	t.Helper()
 	s := feedserver.New(t)
 	s.Put("/one/npm.txt", []byte("left-pad minimist"))
@@ -122,15 +117,20 @@ func setup(t *testing.T) (*feedserver.Server, *memory, Options) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	m := &memory{states: map[string]advisory.State{}, records: map[string][]string{}}
+	dir := t.TempDir()
+	store, err := advisory.OpenStore(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
 	now := time.Date(2026, 11, 25, 0, 0, 0, 0, time.UTC)
-	return s, m, Options{
+	return s, Options{
 		Feeds: []advisory.Feed{
 			lines{info: advisory.Info{Name: "one", URL: s.URL + "/one", Ecosystems: []string{"npm", "PyPI"}, Default: true}},
 			lines{info: advisory.Info{Name: "two", URL: s.URL + "/two/", Ecosystems: []string{"Debian:12", "Debian:13"}}},
 			lines{info: advisory.Info{Name: "three", URL: s.URL + "/three", Licence: "CC-BY-NC-ND-4.0", Restricted: true, Ecosystems: []string{"Wolfi"}, Default: true}},
 		},
-		Dir: t.TempDir(), Store: m, Client: c, Now: func() time.Time { return now },
+		Dir: dir, Store: store, Client: c, Now: func() time.Time { return now },
 	}
 }
 
@@ -143,7 +143,7 @@ func outcomes(t *testing.T, o Options) []string {
 	}
 	var list []string
 	for _, r := range results {
-		list = append(list, fmt.Sprintf("%s %s %d %d", r.Feed, r.Outcome, r.Records, r.Bytes))
+		list = append(list, fmt.Sprintf("%s %s %d %d", r.Feed, r.Outcome, r.Stats.Records, r.Bytes))
 	}
 	return list
 }
@@ -157,7 +157,7 @@ func want(t *testing.T, got []string, want ...string) {
 
 // TestNeeded: what is updated is the default, and what scans have met.
 func TestNeeded(t *testing.T) {
-	s, m, o := setup(t)
+	s, o := setup(t)
 	want(t, outcomes(t, o), "one updated 3 24")
 	want(t, outcomes(t, o), "one unchanged 3 0")
 	if err := Met(o.Dir, []string{"Debian:12", "Slackware"}); err != nil {
@@ -171,7 +171,7 @@ func TestNeeded(t *testing.T) {
 	want(t, outcomes(t, o), "one unchanged 3 0", "two unchanged 3 0")
 	s.Put("/one/npm.txt", []byte("left-pad"))
 	want(t, outcomes(t, o), "one updated 2 8", "two unchanged 3 0")
-	want(t, m.records["one"], "PyPI/urllib3", "npm/left-pad")
+	want(t, known(t, o, "one"), "PyPI/urllib3", "npm/left-pad")
 	o.Again = true
 	want(t, outcomes(t, o), "one updated 2 15", "two updated 3 21")
 }
@@ -198,7 +198,7 @@ func TestAsked(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, o := setup(t)
+			_, o := setup(t)
 			tt.set(&o)
 			if tt.says == "" {
 				want(t, outcomes(t, o), tt.want...)
@@ -215,16 +215,16 @@ func TestAsked(t *testing.T) {
 // TestIsolated: a feed that fails, or whose decoder breaks, leaves its last
 // good state, and the others are updated.
 func TestIsolated(t *testing.T) {
-	s, m, o := setup(t)
+	s, o := setup(t)
 	o.All = true
 	want(t, outcomes(t, o), "one updated 3 24", "two updated 3 21")
-	good := m.states["two"]
+	good := o.Store.State("two")
 	s.Put("/one/npm.txt", []byte("x"))
 	s.Put("/two/Debian:12.txt", []byte("y"))
 	s.Fail("/two/Debian:13.txt", feedserver.Fault{Status: 503})
 	want(t, outcomes(t, o), "one updated 2 1", "two failed 0 1")
-	want(t, m.records["two"], "Debian:12/openssl", "Debian:13/glibc", "Debian:13/xz-utils")
-	if diff := cmp.Diff(good, m.states["two"]); diff != "" {
+	want(t, known(t, o, "two"), "Debian:12/openssl", "Debian:13/glibc", "Debian:13/xz-utils")
+	if diff := cmp.Diff(good, o.Store.State("two")); diff != "" {
 		t.Error(diff)
 	}
 	later := o.Now().Add(48 * time.Hour)
@@ -233,28 +233,23 @@ func TestIsolated(t *testing.T) {
 	two.get = func(advisory.Update) error { var m map[string]int; m["x"]++; return nil }
 	o.Feeds[1] = two
 	want(t, outcomes(t, o), "one unchanged 2 0", "two failed 0 0")
-	c, err := Checks(o.Dir)
-	if err != nil {
-		t.Fatal(err)
+	if f := feed(t, o, "two"); !strings.Contains(f.Error, "nil map") || f.Records != 3 || !f.Failed.Equal(later) || f.Failed.Sub(f.Checked) != 48*time.Hour {
+		t.Errorf("the failed feed: %+v", f)
 	}
-	k := c["two"]
-	if k.Failed != 2 || !strings.Contains(k.Error, "nil map") || k.Records != 3 || k.Checked.Sub(k.Good) != 48*time.Hour {
-		t.Errorf("check of the failed feed: %+v", k)
-	}
-	if k := c["one"]; k.Failed != 0 || k.Error != "" || !k.Good.Equal(later) {
-		t.Errorf("check of the other: %+v", k)
+	if f := feed(t, o, "one"); f.Error != "" || !f.Checked.Equal(later) {
+		t.Errorf("the other: %+v", f)
 	}
 	two.get = nil
 	o.Feeds[1] = two
 	want(t, outcomes(t, o), "one unchanged 2 0", "two updated 3 1")
-	if c, _ := Checks(o.Dir); c["two"].Error != "" || c["two"].Failed != 0 {
-		t.Errorf("after a good one: %+v", c["two"])
+	if f := feed(t, o, "two"); f.Error != "" || !f.Failed.IsZero() {
+		t.Errorf("after a good one: %+v", f)
 	}
 }
 
 // TestOtherSource: what was remembered of one address is not used for another.
 func TestOtherSource(t *testing.T) {
-	s, _, o := setup(t)
+	s, o := setup(t)
 	want(t, outcomes(t, o), "one updated 3 24")
 	o.Config.Feeds = map[string]Feed{"one": {URL: s.URL + "/copy"}}
 	var state advisory.State
@@ -268,7 +263,7 @@ func TestOtherSource(t *testing.T) {
 }
 
 func TestMirror(t *testing.T) {
-	_, m, o := setup(t)
+	_, o := setup(t)
 	o.From = t.TempDir()
 	for name, text := range map[string]string{"one/npm.txt": "a", "one/PyPI.txt": "b"} {
 		if err := os.MkdirAll(filepath.Join(o.From, "one"), 0o755); err != nil {
@@ -280,12 +275,12 @@ func TestMirror(t *testing.T) {
 	}
 	o.All = true
 	want(t, outcomes(t, o), "one updated 2 2", "two failed 0 0")
-	want(t, m.records["one"], "npm/a", "PyPI/b")
+	want(t, known(t, o, "one"), "PyPI/b", "npm/a")
 }
 
 // TestSideBySide: feeds wait for one another's words, so they run at a time.
 func TestSideBySide(t *testing.T) {
-	_, _, o := setup(t)
+	_, o := setup(t)
 	o.All, o.Jobs = true, 2
 	a, b := make(chan struct{}), make(chan struct{})
 	meet := func(mine, other chan struct{}) func(advisory.Update) error {
@@ -298,7 +293,7 @@ func TestSideBySide(t *testing.T) {
 }
 
 func TestCancelled(t *testing.T) {
-	_, _, o := setup(t)
+	_, o := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	one := o.Feeds[0].(lines)
 	one.get = func(advisory.Update) error { cancel(); return nil }
@@ -306,8 +301,8 @@ func TestCancelled(t *testing.T) {
 	if _, err := Run(ctx, o); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if c, err := Checks(o.Dir); err != nil || len(c) != 0 {
-		t.Errorf("an interrupted feed counts as failed: %v %v", c, err)
+	if list, err := filepath.Glob(filepath.Join(o.Dir, "status", "*")); err != nil || len(list) != 0 {
+		t.Errorf("an interrupted feed counts as failed: %v %v", list, err)
 	}
 }
 
