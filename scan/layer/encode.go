@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"sekisho/scan/symbol"
 )
 
 // Format is the version of the encoding; it is part of every cache key.
 const Format = 2
 
 // Encode writes the result: the length of a JSON document, the document, then
-// the sets of hashes one after another, each with its length. All integers are
-// little-endian, 64 bits.
+// the sets of hashes one after another, each with its length, then how many
+// files have functions, and of each of those its place among the files, the
+// length of the set and the set. All integers are little-endian, 64 bits.
 func (r *Result) Encode() ([]byte, error) {
 	head := *r
 	head.NonDirs, head.Dirs, head.Code = nil, nil, nil
@@ -30,7 +33,23 @@ func (r *Result) Encode() ([]byte, error) {
 			out = appendSet(out, o.Paths)
 		}
 	}
-	return out, nil
+	return r.appendSymbols(out), nil
+}
+
+func (r *Result) appendSymbols(out []byte) []byte {
+	start, n := len(out), uint64(0)
+	out = binary.LittleEndian.AppendUint64(out, n)
+	for i, f := range r.Files {
+		if !f.Symbols.Known() {
+			continue
+		}
+		n++
+		out = binary.LittleEndian.AppendUint64(out, uint64(i))
+		out = binary.LittleEndian.AppendUint64(out, uint64(len(f.Symbols.Bytes())))
+		out = append(out, f.Symbols.Bytes()...)
+	}
+	binary.LittleEndian.PutUint64(out[start:], n)
+	return out
 }
 
 func appendSet(out []byte, set []uint64) []byte {
@@ -56,6 +75,16 @@ func Decode(data []byte) (*Result, error) {
 	for i := range r.Files {
 		for j := range r.Files[i].Owns {
 			r.Files[i].Owns[j].Paths = d.set()
+		}
+	}
+	for range d.number() {
+		i, set := d.number(), d.bytes(d.number())
+		if d.bad || i >= uint64(len(r.Files)) {
+			return nil, fmt.Errorf("decode layer: cut short")
+		}
+		var err error
+		if r.Files[i].Symbols, err = symbol.Parse(set); err != nil {
+			return nil, fmt.Errorf("decode layer: %s: %w", r.Files[i].Path, err)
 		}
 	}
 	if d.bad || len(d.data) > 0 {

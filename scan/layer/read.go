@@ -358,6 +358,9 @@ func (v *visit) add(path string, run func(*analyze.Result) error) {
 	if out.OS != nil {
 		f.OS = out.OS
 	}
+	if out.Symbols.Known() {
+		f.Symbols = out.Symbols
+	}
 }
 
 func guarded(run func(*analyze.Result) error, out *analyze.Result) (err error) {
