@@ -141,7 +141,10 @@ func (m *matcher) signals(x *sekisho.Finding, ids []string) error {
 			}
 			enrich(x, feed, d)
 		}
-		s := m.db.Signal(id)
+		s, err := m.db.Signal(id)
+		if err != nil {
+			return err
+		}
 		if s.EPSS != nil && (x.EPSS == nil || s.EPSS.Score > x.EPSS.Score) {
 			x.EPSS = s.EPSS
 		}
