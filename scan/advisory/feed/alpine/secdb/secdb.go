@@ -111,7 +111,8 @@ func (l *list) UnmarshalJSON(data []byte) error {
 func (d *Database) add(origin, v, entry string) {
 	d.Entries++
 	var cves, others []string
-	for _, word := range strings.Fields(entry) {
+	entry, _, _ = strings.Cut(entry, "(") // remarks: "CVE-2018-14461 (LDP)"
+	for _, word := range strings.Fields(spaced.ReplaceAllString(entry, "CVE-$1")) {
 		switch id := identify(word); {
 		case id == "":
 		case strings.HasPrefix(id, "CVE-"):
@@ -159,9 +160,13 @@ func (d *Database) keep(k key, f fix) {
 	d.fixes[k] = old
 }
 
+// Ids are not always written as they should be: CVE_2019-2426, "CVE 2018-16859",
+// CVE-2017-17434-2 and CVE-2019-19451.patch occur. Others are XSA-207,
+// TALOS-2017-0497, wnpa-sec-2017-18, GHSA-….
 var (
-	cve = regexp.MustCompile(`^CVE[-_]([0-9]{4}-[0-9]{4,12})(?:-[0-9])?$`) // CVE_2019-2426 and CVE-2017-17434-2 occur
-	id  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._:+-]{2,60}$`)
+	cve    = regexp.MustCompile(`^CVE[-_]([0-9]{4}-[0-9]{4,12})(?:-[0-9]|\.patch)?$`)
+	spaced = regexp.MustCompile(`\bCVE ([0-9]{4}-)`)
+	other  = regexp.MustCompile(`^(?:GHSA(?:-[a-z0-9]{4}){3}|[A-Za-z]{2,10}[-_][A-Za-z0-9._:-]{0,40}[0-9])$`)
 )
 
 // identify returns the id that a word is, empty when it is none ("CVE-????-?????").
@@ -169,7 +174,7 @@ func identify(word string) string {
 	if m := cve.FindStringSubmatch(word); m != nil {
 		return "CVE-" + m[1]
 	}
-	if strings.HasPrefix(word, "CVE") || !id.MatchString(word) {
+	if strings.HasPrefix(word, "CVE") || !other.MatchString(word) {
 		return ""
 	}
 	return word
