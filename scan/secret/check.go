@@ -50,12 +50,13 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 		return drop(wordy(v[3:]))
 	case "jwt":
 		return jwt(v)
-	case "jwt64":
-		raw, err := base64.StdEncoding.DecodeString(string(v) + strings.Repeat("=", -len(v)&3))
-		if err != nil {
-			return ""
+	case "jwt-form":
+		if jwt(v) == Possible {
+			return Possible
 		}
-		return jwt(raw)
+		return "" // one, or an example of one: jwt tells
+	case "jwt64":
+		return jwt64(v)
 	case "basic":
 		return basic(v)
 	case "stub":
@@ -140,6 +141,20 @@ func jwt(v []byte) Confidence {
 		return "" // the example that every tutorial has
 	}
 	return Likely
+}
+
+// jwt64 looks into the base64 of a token. In a string an escape may follow it,
+// or stand between its lines.
+func jwt64(v []byte) Confidence {
+	first, _, _ := bytes.Cut(v, []byte(`\`))
+	joined := strings.NewReplacer(`\n`, "", `\r`, "", `\`, "").Replace(string(v))
+	for _, text := range []string{string(first), joined} {
+		text = strings.TrimRight(text, "=")
+		if raw, err := base64.RawStdEncoding.DecodeString(text); err == nil {
+			return jwt(raw)
+		}
+	}
+	return Possible
 }
 
 // basic decodes user:password (RFC 7617).

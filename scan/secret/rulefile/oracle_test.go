@@ -211,8 +211,8 @@ func TestRecallOfGitleaks(t *testing.T) {
 		t.Logf("with our rules, missed: %s, %d times", id, n)
 		total += n
 	}
-	if missedTheirs > 0 || total*100 > 3*len(want) {
-		t.Errorf("too many are missed: %d with gitleaks' rules, %d with ours", missedTheirs, total)
+	if missedTheirs > 0 || total > 0 {
+		t.Errorf("missed: %d with gitleaks' rules, %d with ours", missedTheirs, total)
 	}
 	t.Logf("gitleaks found %d; with its rules we miss %d, with ours %d", len(want), missedTheirs, total)
 }
