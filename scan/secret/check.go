@@ -47,7 +47,9 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 	case "digit":
 		return drop(!hasClass(v, '0', '9') || wordy(v))
 	case "letters":
-		return drop(wordy(v[3:]))
+		if wordy(v[3:]) {
+			return Possible
+		}
 	case "jwt":
 		return jwt(v)
 	case "jwt-form":
@@ -66,9 +68,10 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 			return ""
 		}
 		return drop(Stub(string(v)))
+	case "header":
+		return drop(Stub(strings.TrimLeft(string(v), "/~")))
 	case "userpass":
-		_, word, _ := strings.Cut(string(v), ":")
-		return drop(Stub(word))
+		return userpass(v)
 	case "pgpass":
 		return drop(!strings.Contains(path.Base(name), "pgpass") || Stub(string(v)))
 	}
@@ -155,6 +158,22 @@ func jwt64(v []byte) Confidence {
 		}
 	}
 	return Possible
+}
+
+// userpass judges what curl is given as user:password. A key alone may stand
+// on either side.
+func userpass(v []byte) Confidence {
+	user, word, _ := strings.Cut(string(v), ":")
+	if word == "" {
+		word = user
+	}
+	switch {
+	case Stub(word) || strings.HasPrefix(user, "${") || strings.HasPrefix(user, "$(") || strings.Contains(user, "{{"):
+		return ""
+	case strings.ContainsAny(user, `"'$<{`) || user == "" || strings.ContainsAny(word, `"'<{$`):
+		return Possible
+	}
+	return Sure
 }
 
 // basic decodes user:password (RFC 7617).

@@ -16,7 +16,7 @@ import (
 )
 
 // Version changes when the same bytes would give other findings.
-const Version = 2
+const Version = 3
 
 // Engine is a set of rules made ready. It may be used by several goroutines.
 type Engine struct {
