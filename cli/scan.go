@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -183,21 +182,6 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		onlyNew(report)
 	}
 	return report, nil
-}
-
-// scanMemory is how far the heap may grow during a scan, in bytes, beyond the
-// rules that were loaded, before the garbage collector works harder.
-const scanMemory = 90 << 20
-
-// limitMemory bounds the memory of a scan. GOMEMLIMIT overrides it.
-func (a *app) limitMemory() {
-	if a.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	debug.SetMemoryLimit(int64(m.HeapAlloc) + scanMemory)
 }
 
 // onlyNew leaves the findings that the staged changes bring: not those that the
