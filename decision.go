@@ -10,6 +10,17 @@ const (
 	Audit = "audit" // a mode only: everything is told, nothing is stopped
 )
 
+// Worst is the stricter of two results.
+func Worst(a, b string) string {
+	if a == Deny || b == Deny {
+		return Deny
+	}
+	if a == Warn || b == Warn {
+		return Warn
+	}
+	return Allow
+}
+
 // Results of a control.
 const (
 	ControlPass          = "pass"

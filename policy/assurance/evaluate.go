@@ -1,8 +1,6 @@
 package assurance
 
 import (
-	"slices"
-
 	"sekisho"
 	"sekisho/policy/fact"
 	"sekisho/policy/rule"
@@ -58,15 +56,6 @@ func Evaluate(s *Set, x *Index, q *fact.Request) *Verdict {
 	return v
 }
 
-// worst orders results.
-func worst(a, b string) string {
-	order := []string{sekisho.Allow, sekisho.Warn, sekisho.Deny}
-	if slices.Index(order, b) > slices.Index(order, a) {
-		return b
-	}
-	return a
-}
-
 func (v *Verdict) policy(p *Policy) {
 	from := len(v.judgements)
 	stops := false
@@ -86,9 +75,7 @@ func (v *Verdict) policy(p *Policy) {
 		}
 	}
 	v.policies = append(v.policies, policyVerdict{p, result, span{from, len(v.judgements)}})
-	if result != v.Result {
-		v.Result = worst(v.Result, result)
-	}
+	v.Result = sekisho.Worst(v.Result, result)
 }
 
 func (j *judgement) run() {

@@ -33,6 +33,7 @@ type Index struct {
 	exceptions *exception.File
 	covered    map[int32][]int32 // by finding: the exceptions whose fields match it
 	concerned  []int32           // exceptions that match any finding, or name a control
+	uncovered  []string          // ecosystems whose packages no advisories could be held against
 	supported  time.Time         // the last day of the distribution's support; zero when not known
 }
 
@@ -88,6 +89,11 @@ func Prepare(image *fact.Image, exceptions *exception.File) *Index {
 		}
 	}
 	x.packages()
+	for _, c := range image.Coverage {
+		if c.Packages > 0 && (c.State == sekisho.NotCovered || c.State == sekisho.NoDatabase) {
+			x.uncovered = append(x.uncovered, c.Ecosystem)
+		}
+	}
 	if os := image.OS; os != nil {
 		if t, err := time.Parse(time.DateOnly, os.SupportedUntil); err == nil {
 			x.supported = t

@@ -100,6 +100,11 @@ func (j *judgement) broken(text string) {
 // needs reports whether the image was searched for a kind of knowledge.
 func (j *judgement) needs(x *Index, kind string) bool {
 	if x.knows(kind) {
+		if kind == fact.Vulnerabilities {
+			for _, e := range x.uncovered {
+				j.details = append(j.details, detail{sekisho.ControlNotAssessed, "", []string{"fact", "@fact.uncovered", "ecosystem", e}})
+			}
+		}
 		return true
 	}
 	j.missing(kind)

@@ -15,7 +15,7 @@ const baseLabel = "org.opencontainers.image.base.name"
 // FromReport takes the facts out of a scan's report. What the report was not
 // asked for, or was told to leave out, is not known.
 func FromReport(r *sekisho.Report) Image {
-	i := Image{Digest: r.Target.Digest, Assessed: assessed(r), Packages: r.Packages, Findings: r.Findings, Problems: r.Problems, OS: r.Target.OS}
+	i := Image{Digest: r.Target.Digest, Assessed: assessed(r), Packages: r.Packages, Findings: r.Findings, Problems: r.Problems, Coverage: r.Coverage, OS: r.Target.OS}
 	if ref, ok := ImageName(r.Target.Reference); ok {
 		i.Name = ref
 	}
@@ -77,7 +77,7 @@ func assessed(r *sekisho.Report) []string {
 	found := func(ok func(*sekisho.Vulnerable) bool) bool {
 		return slices.ContainsFunc(r.Findings, func(x sekisho.Finding) bool { return x.Vulnerable != nil && ok(x.Vulnerable) })
 	}
-	if has("advisories") {
+	if has(sekisho.FeedAdvisories) {
 		list = append(list, Vulnerabilities)
 		if has("kev") || found(func(v *sekisho.Vulnerable) bool { return v.KEV != nil }) {
 			list = append(list, KEV)
