@@ -178,6 +178,7 @@ func markdown(w io.Writer, r *sekisho.Report, o Options) error {
 	b.WriteString("## sekisho: " + cell(r.Target.Reference) + "\n\n")
 	if d := r.Decision; d != nil {
 		b.WriteString("**" + t("decision."+d.Result) + "** (" + cell(d.Policy) + ")\n\n")
+		markdownReasons(&b, d, t)
 	}
 	n, suppressed := counts(r)
 	b.WriteString("| " + t("report.severity") + " | " + t("report.findings") + " |\n|---|--:|\n")
