@@ -55,7 +55,8 @@ func (i Identity) pattern() (*regexp.Regexp, error) {
 	return re, nil
 }
 
-func (i Identity) matches(issuer, subject string) bool {
+// Matches reports whether a certificate is of this identity.
+func (i Identity) Matches(issuer, subject string) bool {
 	if issuer != i.Issuer || subject == "" {
 		return false
 	}
@@ -153,7 +154,7 @@ func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (*Signer, e
 		s.PayloadType = raw.PayloadType
 	}
 	for _, i := range trusted {
-		if i.matches(s.Issuer, s.Identity) {
+		if i.Matches(s.Issuer, s.Identity) {
 			return s, nil
 		}
 	}

@@ -59,9 +59,9 @@ func ParseCA(data []byte) (list []*x509.Certificate, err error) {
 
 // Signer is who signed, what and when.
 type Signer struct {
-	Subject string // distinguished name of the signing certificate
-	Issuer  string // of the authority that is trusted
-	Key     string // sha256: fingerprint of the certificate's key
+	Subject string         // distinguished name of the signing certificate
+	Issuer  string         // of the authority that is trusted
+	Key     string         // sha256: fingerprint of the certificate's key
 	Time    time.Time      // as a signing authority vouches; else not known
 	Digest  sekisho.Digest // of what was signed
 }
