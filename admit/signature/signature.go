@@ -112,6 +112,36 @@ func Verify(ctx context.Context, src Source, s Subject, t *Trust, now time.Time)
 	return v.result, nil
 }
 
+// File is a bundle or a DSSE envelope that came another way than beside the
+// image.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// VerifyFiles looks at files that are said to be about the image.
+func VerifyFiles(files []File, s Subject, t *Trust, now time.Time) (*Result, error) {
+	if len(s.Digests) == 0 {
+		return nil, sekisho.Errorf(sekisho.Invalid, "verify signatures: the digest of the image's manifest is not known")
+	}
+	v := &verification{subject: s, trust: t, now: now, result: &Result{Digest: s.Digests[0], Verified: []Verified{}, Refused: []Refused{}}}
+	for _, f := range files {
+		form := FormBundle
+		if _, err := envelope.Parse(f.Data); err == nil {
+			form = FormAttestation
+		}
+		if err := v.try(form, oci.Descriptor{}, f.Data, f.Name); err != nil {
+			v.refuse(f.Name, form, err)
+		}
+	}
+	return v.result, nil
+}
+
+// Add adds what was found elsewhere about the same image.
+func (r *Result) Add(o *Result) {
+	r.Verified, r.Refused = append(r.Verified, o.Verified...), append(r.Refused, o.Refused...)
+}
+
 type verification struct {
 	src       Source
 	subject   Subject

@@ -7,8 +7,9 @@ package oci
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"crypto/sha512"
 	"encoding/json"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -78,6 +79,11 @@ func document(ctx context.Context, b Blobs, d Descriptor) (Document, []byte, err
 
 // Read reads a small blob and verifies its digest.
 func Read(ctx context.Context, b Blobs, d Descriptor) ([]byte, error) {
+	return ReadAtMost(ctx, b, d, MaxDocument)
+}
+
+// ReadAtMost reads a blob of at most limit bytes and verifies its digest.
+func ReadAtMost(ctx context.Context, b Blobs, d Descriptor, limit int64) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, err
 	}
@@ -86,17 +92,25 @@ func Read(ctx context.Context, b Blobs, d Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	data, err := io.ReadAll(io.LimitReader(rc, MaxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(rc, limit+1))
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "read blob %s: %w", d.Digest, err)
 	}
-	if len(data) > MaxDocument {
-		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, MaxDocument)
+	if int64(len(data)) > limit {
+		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, limit)
 	}
-	if sum := sha256.Sum256(data); strings.HasPrefix(string(d.Digest), "sha256:") && hex.EncodeToString(sum[:]) != d.Digest.Hex() {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest sha256:%x", d.Digest, sum)
+	if sum := digestLike(d.Digest, data); sum != d.Digest {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest %s", d.Digest, sum)
 	}
 	return data, nil
+}
+
+// digestLike is the digest of data with another's algorithm.
+func digestLike(d sekisho.Digest, data []byte) sekisho.Digest {
+	if strings.HasPrefix(string(d), "sha512:") {
+		return sekisho.Digest(fmt.Sprintf("sha512:%x", sha512.Sum512(data)))
+	}
+	return sekisho.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
 }
 
 // Image opens the image that a descriptor of an index, a manifest list or a
