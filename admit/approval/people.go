@@ -166,7 +166,16 @@ func (p *People) who(fingerprint, identity, issuer string) (*person, error) {
 	return found, nil
 }
 
-// may reports whether a person may take a step.
+// May reports whether a person may take a step for an environment.
+func (p *People) May(name, step, environment string) error {
+	for i := range p.people {
+		if p.people[i].name == name {
+			return p.people[i].mayTake(step, environment)
+		}
+	}
+	return fmt.Errorf("%s is none of the people", name)
+}
+
 func (q *person) mayTake(step, environment string) error {
 	want := map[string]string{Request: MayRequest, Review: MayReview, Approve: MayDecide, Reject: MayDecide}[step]
 	if !slices.Contains(q.may, want) {
