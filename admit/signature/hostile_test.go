@@ -2,11 +2,7 @@ package signature_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -20,7 +16,6 @@ import (
 	"sekisho/admit/signature"
 	"sekisho/admit/signature/envelope"
 	"sekisho/admit/signature/key"
-	"sekisho/admit/signature/predicate"
 	"sekisho/image/oci"
 	"sekisho/image/registry"
 )
@@ -94,57 +89,6 @@ func TestIndex(t *testing.T) {
 	}
 	if got, err = signature.Verify(t.Context(), repo, subject(repo, child), trust, time.Now()); err != nil || len(got.Verified) != 0 {
 		t.Errorf("the platform without its index: %+v %v", got, err)
-	}
-}
-
-// TestKeyKinds: every kind of key signs and verifies, and no other's does.
-func TestKeyKinds(t *testing.T) {
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stranger := newKey(t)
-	for _, k := range []any{ed, rsaKey, p384} {
-		private, err := key.NewPrivate(k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sig, err := private.Sign(rand.Reader, []byte("message"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		data, err := private.Public.PEM()
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := key.ParsePublic(data)
-		if err != nil || len(again) != 1 || again[0].Fingerprint != private.Public.Fingerprint {
-			t.Fatalf("%T: %+v %v", k, again, err)
-		}
-		if again[0].Verify([]byte("message"), sig) != nil || again[0].Verify([]byte("massage"), sig) == nil || stranger.Public.Verify([]byte("message"), sig) == nil {
-			t.Errorf("%T verifies wrongly", k)
-		}
-		sealed, err := private.PEM(rand.Reader, []byte("hush"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		opened, err := key.ParsePrivate(sealed, func() ([]byte, error) { return []byte("hush"), nil })
-		if err != nil || opened.Public.Fingerprint != private.Public.Fingerprint {
-			t.Errorf("%T: sealed and opened: %v", k, err)
-		}
-	}
-	if weak, err := rsa.GenerateKey(rand.Reader, 1024); err == nil {
-		if _, err := key.NewPublic(weak.Public()); err == nil {
-			t.Error("RSA of 1024 bits was taken")
-		}
 	}
 }
 
@@ -251,49 +195,5 @@ func FuzzVerify(f *testing.F) {
 		if err != nil || len(r.Verified) != 0 {
 			t.Errorf("%+v %v", r, err)
 		}
-	})
-}
-
-// FuzzPredicate: no predicate makes its reader panic, and facts are never of
-// another digest.
-func FuzzPredicate(f *testing.F) {
-	f.Add([]byte(`{"builder":{"id":"b"},"invocation":{"configSource":{"uri":"git+https://example.com/a@refs/heads/main","digest":{"sha1":"x"}}}}`))
-	f.Add([]byte(`{"facts":{"digest":"sha256:aa","assessed":[]}}`))
-	f.Add([]byte(`{"facts_gzip":"H4sIAAAAAAAA/6qu5QIAAAD//w=="}`))
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		for _, p := range []string{predicate.SLSAv02, predicate.SLSAv1} {
-			if got, err := predicate.Provenance(p, doc); err == nil && got.Builder == "" {
-				t.Error("provenance without a builder")
-			}
-		}
-		if i, err := predicate.Facts(doc, "sha256:aa"); err == nil && (i.Digest != "sha256:aa" || i.Signatures != nil || i.Approvals != nil) {
-			t.Errorf("facts %+v", i)
-		}
-		predicate.Detect("sbom", doc)
-		predicate.Repository(string(doc))
-	})
-}
-
-// FuzzKey: no file of keys makes its reader panic or work for long.
-func FuzzKey(f *testing.F) {
-	private, err := key.Generate(rand.Reader)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, password := range []string{"", "hush"} {
-		data, err := private.PEM(rand.Reader, []byte(password))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	public, err := private.Public.PEM()
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(public)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		key.ParsePublic(data)
-		key.ParsePrivate(data, func() ([]byte, error) { return nil, fmt.Errorf("none") })
 	})
 }

@@ -151,9 +151,15 @@ func origin(list []material) (source, commit string) {
 }
 
 // Repository is the URI of a repository without the version control system
-// before it (SPDX download location), and without the revision behind it.
+// before it (SPDX download location), and without the revision and ".git"
+// behind it.
 func Repository(uri string) string {
-	uri = strings.TrimPrefix(uri, "git+")
+	uri, _, _ = strings.Cut(strings.TrimPrefix(uri, "git+"), "#")
+	return strings.TrimSuffix(withoutRevision(uri), ".git")
+}
+
+// withoutRevision cuts what stands behind an @ of the path, not of the user.
+func withoutRevision(uri string) string {
 	if i := strings.LastIndexByte(uri, '@'); i > strings.LastIndex(uri, "://")+2 && strings.Contains(uri[:i], "/") && !strings.HasPrefix(uri, "pkg:") {
 		if host := strings.Index(uri, "://"); host < 0 || strings.Contains(uri[host+3:i], "/") {
 			uri = uri[:i]
