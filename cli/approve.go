@@ -85,12 +85,8 @@ func (a *app) desk(ctx context.Context, ref string, f *approveFlags) (*desk, err
 	if err != nil {
 		return nil, err
 	}
-	data, err := readFile(f.approvers, 1<<20)
-	if err != nil {
-		return nil, err
-	}
 	d := &desk{now: now}
-	if d.people, err = approval.ParsePeople(data, f.approvers, readFile); err != nil {
+	if d.people, err = openPeople(f.approvers); err != nil {
 		return nil, err
 	}
 	if d.beside, err = a.beside(ctx, ref, "", f.insecure); err != nil {

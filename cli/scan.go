@@ -130,6 +130,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 		accepted.Apply(report.Findings, subject(report, f.policy.as), now)
 	}
 	if judge != nil {
+		if judge.vouched, err = a.vouched(ctx, report, f); err != nil {
+			return err
+		}
 		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)

@@ -101,19 +101,27 @@ func (a *app) beside(ctx context.Context, ref, platform string, insecure bool) (
 	return b, b.choose(ctx, top, raw, platform)
 }
 
-// choose puts the manifest of a platform before the index that lists it.
-func (b *beside) choose(ctx context.Context, top oci.Descriptor, raw []byte, platform string) error {
+// maxNesting bounds indexes of indexes.
+const maxNesting = 4
+
+// choose puts the manifest of a platform before the indexes that lead to it.
+func (b *beside) choose(ctx context.Context, at oci.Descriptor, raw []byte, platform string) error {
 	if platform == "" {
 		return nil
 	}
-	d, err := platformOf(top, raw, platform)
-	if err != nil || d.Digest == top.Digest {
-		return err
+	for range maxNesting {
+		d, err := platformOf(at, raw, platform)
+		if err != nil || d.Digest == at.Digest {
+			return err
+		}
+		if raw, _, err = b.source.Manifest(ctx, string(d.Digest)); err != nil {
+			return err
+		}
+		b.subject.Digests = append([]sekisho.Digest{d.Digest}, b.subject.Digests...)
+		b.subject.Manifests = append([][]byte{raw}, b.subject.Manifests...)
+		at = d
 	}
-	child, _, err := b.source.Manifest(ctx, string(d.Digest))
-	b.subject.Digests = append([]sekisho.Digest{d.Digest}, b.subject.Digests...)
-	b.subject.Manifests = append([][]byte{child}, b.subject.Manifests...)
-	return err
+	return sekisho.Errorf(sekisho.Invalid, "indexes nest more than %d deep", maxNesting)
 }
 
 // found verifies what lies beside the image and in files.

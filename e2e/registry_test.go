@@ -35,3 +35,17 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(remote.Write(ref, img))
 	ts.Setenv(args[2], m.Manifests[0].Digest.String())
 }
+
+// pushIndex is "pushindex LAYOUT REF": the first index of an OCI layout goes to a
+// registry with its images.
+func pushIndex(ts *testscript.TestScript, _ bool, args []string) {
+	outer, err := layout.ImageIndexFromPath(ts.MkAbs(args[0]))
+	ts.Check(err)
+	m, err := outer.IndexManifest()
+	ts.Check(err)
+	index, err := outer.ImageIndex(m.Manifests[0].Digest)
+	ts.Check(err)
+	ref, err := name.ParseReference(args[1], name.Insecure)
+	ts.Check(err)
+	ts.Check(remote.WriteIndex(ref, index))
+}

@@ -13,6 +13,7 @@ import (
 	"sekisho/admit/signature"
 	"sekisho/admit/signature/key"
 	"sekisho/admit/signature/predicate"
+	"sekisho/image/layout"
 	"sekisho/internal/fixture"
 )
 
@@ -131,6 +132,19 @@ func TestCosignSigns(t *testing.T) {
 			facts := facts(got)
 			if len(facts.Signatures) != 1 || len(facts.Provenance) != 1 || facts.Provenance[0].Source != "https://example.com/us/app" || facts.Provenance[0].Commit == "" {
 				t.Errorf("facts %+v %+v", facts.Signatures, facts.Provenance)
+			}
+			must(t, dir, "save", "--allow-http-registry", "--dir", "saved", ref)
+			saved, err := layout.OpenBeside(filepath.Join(dir, "saved"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, _, err := saved.Root(t.Context(), "")
+			if err != nil || root.Digest != image.Digest {
+				t.Fatalf("cosign saved %s: %v", root.Digest, err)
+			}
+			beside, err := signature.Verify(t.Context(), saved, subject(repo, image), &signature.Trust{Keys: keys}, time.Now())
+			if err != nil || len(beside.Verified) < 2 {
+				t.Errorf("beside the saved image: %+v %v", beside, err)
 			}
 			other, err := signature.Verify(t.Context(), repo, subject(repo, image), &signature.Trust{Keys: []key.Public{newKey(t).Public}}, time.Now())
 			if err != nil || len(other.Verified) != 0 || len(other.Refused) != 4 {

@@ -17,7 +17,11 @@ import (
 
 // legacyKinds are the tags where cosign kept things before there were
 // referrers: sha256-HEX and one of these.
-var legacyKinds = []string{".sig", ".att"}
+func legacyKinds() []string { return []string{".sig", ".att", unsignedSuffix} }
+
+// unsignedSuffix is where "cosign attach sbom" puts a bill of materials that
+// nobody signed.
+const unsignedSuffix = ".sbom"
 
 // The annotations of layers that cosign writes.
 const (
@@ -36,7 +40,7 @@ func legacyTag(d sekisho.Digest, suffix string) string {
 
 // tags reads what lies under cosign's tags.
 func (v *verification) tags(ctx context.Context, d sekisho.Digest) error {
-	for _, suffix := range legacyKinds {
+	for _, suffix := range legacyKinds() {
 		tag := legacyTag(d, suffix)
 		raw, _, err := v.src.Manifest(ctx, tag)
 		switch {
@@ -46,6 +50,10 @@ func (v *verification) tags(ctx context.Context, d sekisho.Digest) error {
 			return err
 		case err != nil:
 			v.refuse(tag, FormSimple, err)
+			continue
+		}
+		if suffix == unsignedSuffix {
+			v.refuse(tag, "sbom", errors.New("a bill of materials that nobody signed"))
 			continue
 		}
 		v.layers(ctx, tag, raw)

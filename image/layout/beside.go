@@ -49,7 +49,7 @@ func OpenBeside(path string) (*Beside, error) {
 func (b *Beside) Root(ctx context.Context, ref string) (oci.Descriptor, []byte, error) {
 	var own []oci.Descriptor // images, not what lies beside them
 	for _, d := range b.index.Manifests {
-		if d.ArtifactType == "" && !isKind(d) && !strings.HasPrefix(d.Annotations[oci.RefName], "sha256-") {
+		if isImage(d.ArtifactType) && !isKind(d) && !strings.HasPrefix(d.Annotations[oci.RefName], "sha256-") {
 			own = append(own, d)
 		}
 	}
@@ -59,6 +59,16 @@ func (b *Beside) Root(ctx context.Context, ref string) (oci.Descriptor, []byte, 
 	}
 	raw, err := oci.Read(ctx, b.dir, d)
 	return d, raw, err
+}
+
+// isImage tells images by the type of their configuration, which some tools
+// give as the artifact's.
+func isImage(artifactType string) bool {
+	switch artifactType {
+	case "", "application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json":
+		return true
+	}
+	return false
 }
 
 func isKind(d oci.Descriptor) bool {
