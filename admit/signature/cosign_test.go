@@ -46,6 +46,14 @@ func TestCosignAccepts(t *testing.T) {
 			mine, other := newKey(t), newKey(t)
 			write(t, dir, "mine.pub", publicPEM(t, mine))
 			write(t, dir, "other.pub", publicPEM(t, other))
+			sealed, err := mine.PEM(rand.Reader, []byte("secret"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir, "mine.key", sealed)
+			if out := must(t, dir, "public-key", "--key", "mine.key"); !strings.Contains(out, strings.TrimSpace(string(publicPEM(t, mine)))) {
+				t.Errorf("cosign reads another key from ours:\n%s", out)
+			}
 			repo, image, ref := place.push(t, "app")
 			s := &signature.Signer{Key: mine, Random: rand.Reader, Now: time.Now()}
 			if _, err := s.Sign(t.Context(), repo, image); err != nil {

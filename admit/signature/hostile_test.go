@@ -50,7 +50,7 @@ func TestSimpleTampered(t *testing.T) {
 		layer(envelope.SimpleType, moved, movedSig), // made in another repository
 		layer(envelope.SimpleType, []byte("{}"), goodSig),
 		layer(envelope.SimpleType, good, map[string]string{"dev.cosignproject.cosign/signature": "!"}),
-		layer(envelope.SimpleType, good, map[string]string{"dev.cosignproject.cosign/signature": goodSig["dev.cosignproject.cosign/signature"], "dev.sigstore.cosign/certificate": "none"}),
+		layer(envelope.SimpleType, good, map[string]string{"dev.cosignproject.cosign/signature": otherSig["dev.cosignproject.cosign/signature"], "dev.sigstore.cosign/certificate": "none"}),
 	); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"sekisho/admit/signature/key"
 	"sekisho/admit/signature/keyless"
 	"sekisho/admit/signature/notation"
+	"sekisho/admit/signature/predicate"
 	"sekisho/image/oci"
 )
 
@@ -162,7 +163,7 @@ func (r *Result) Signatures() []Verified {
 	return slices.DeleteFunc(slices.Clone(r.Verified), func(v Verified) bool { return v.Predicate != "" })
 }
 
-// Attestations are those that hold, of one predicate type.
-func (r *Result) Attestations(types ...string) []Verified {
-	return slices.DeleteFunc(slices.Clone(r.Verified), func(v Verified) bool { return !slices.Contains(types, v.Predicate) })
+// Attestations are those that hold, of one kind: scan, slsa, sbom, vuln, vex.
+func (r *Result) Attestations(kind string) []Verified {
+	return slices.DeleteFunc(slices.Clone(r.Verified), func(v Verified) bool { return predicate.Kind(v.Predicate) != kind })
 }

@@ -75,25 +75,28 @@ func (v *verification) simple(found *Verified, a map[string]string, payload []by
 	if err != nil {
 		return err
 	}
-	legacy, err := legacyMaterial(a)
-	if err != nil {
-		return err
-	}
-	if legacy == nil {
-		err = v.signed(found, payload, sig)
-	} else {
+	// A trusted key's signature holds, whatever certificate lies beside it.
+	if err := v.signed(found, payload, sig); err != nil {
 		b := envelope.Bundle{Message: &envelope.MessageSignature{Signature: sig}}
 		digest := sha256.Sum256(payload)
 		b.Message.Digest.Algorithm, b.Message.Digest.Digest = "SHA2_256", digest[:]
-		err = v.legacyKeyless(found, legacy, b, payload)
-	}
-	if err != nil {
-		return err
+		if err := v.legacyKeyless(found, a, b, payload, err); err != nil {
+			return err
+		}
 	}
 	return v.says(found, payload)
 }
 
-func (v *verification) legacyKeyless(found *Verified, l *envelope.Legacy, b envelope.Bundle, artifact []byte) error {
+// legacyKeyless verifies by the certificate in a layer's annotations; without
+// one, why stands.
+func (v *verification) legacyKeyless(found *Verified, a map[string]string, b envelope.Bundle, artifact []byte, why error) error {
+	l, err := legacyMaterial(a)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return why
+	}
 	data, err := l.Bundle(b)
 	if err != nil {
 		return err
@@ -134,17 +137,10 @@ func (v *verification) attestation(found *Verified, a map[string]string, data []
 	if err != nil {
 		return err
 	}
-	legacy, err := legacyMaterial(a)
-	if err != nil {
-		return err
-	}
-	if legacy != nil {
-		err = v.legacyKeyless(found, legacy, envelope.Bundle{DSSE: e}, nil)
-	} else {
-		err = v.signed(found, envelope.PAE(e.PayloadType, e.Payload), sigs(e)...)
-	}
-	if err != nil {
-		return err
+	if err := v.signed(found, envelope.PAE(e.PayloadType, e.Payload), sigs(e)...); err != nil {
+		if err := v.legacyKeyless(found, a, envelope.Bundle{DSSE: e}, nil, err); err != nil {
+			return err
+		}
 	}
 	return v.states(found, e.PayloadType, e.Payload)
 }

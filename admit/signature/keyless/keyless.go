@@ -114,7 +114,12 @@ type Signer struct {
 
 // Verify checks a bundle in JSON. The artifact is what was signed where the
 // bundle holds no envelope.
-func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (*Signer, error) {
+func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (s *Signer, err error) {
+	defer func() { // what strangers write must not end a gate, whatever a library does with it
+		if p := recover(); p != nil {
+			s, err = nil, sekisho.Errorf(sekisho.Invalid, "bundle: %v", p)
+		}
+	}()
 	if len(data) > maxBundle {
 		return nil, sekisho.Errorf(sekisho.Invalid, "bundle: more than %d bytes", maxBundle)
 	}
@@ -140,7 +145,7 @@ func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (*Signer, e
 		return nil, errors.New("no certificate signed it")
 	}
 	c := result.Signature.Certificate
-	s := &Signer{Identity: c.SubjectAlternativeName, Issuer: c.Issuer}
+	s = &Signer{Identity: c.SubjectAlternativeName, Issuer: c.Issuer}
 	for _, t := range result.VerifiedTimestamps {
 		if s.Time.IsZero() || t.Timestamp.Before(s.Time) {
 			s.Time = t.Timestamp.UTC()

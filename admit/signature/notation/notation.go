@@ -67,7 +67,12 @@ type Signer struct {
 }
 
 // Verify checks an envelope. now is for dates of certificates and of expiry.
-func (t *Trust) Verify(mediaType string, data []byte, of []sekisho.Digest, now time.Time) (*Signer, error) {
+func (t *Trust) Verify(mediaType string, data []byte, of []sekisho.Digest, now time.Time) (s *Signer, err error) {
+	defer func() { // what strangers write must not end a gate, whatever a library does with it
+		if p := recover(); p != nil {
+			s, err = nil, sekisho.Errorf(sekisho.Invalid, "signature: %v", p)
+		}
+	}()
 	if len(data) > Max {
 		return nil, sekisho.Errorf(sekisho.Invalid, "signature: more than %d bytes", Max)
 	}
@@ -91,7 +96,7 @@ func (t *Trust) Verify(mediaType string, data []byte, of []sekisho.Digest, now t
 	if err := t.trusts(leaf); err != nil {
 		return nil, err
 	}
-	s := &Signer{Subject: leaf.Subject.String(), Issuer: authority.Subject.String(), Digest: digest,
+	s = &Signer{Subject: leaf.Subject.String(), Issuer: authority.Subject.String(), Digest: digest,
 		Key: fmt.Sprintf("sha256:%x", sha256.Sum256(leaf.RawSubjectPublicKeyInfo))}
 	if info.SignedAttributes.SigningScheme == signature.SigningSchemeX509SigningAuthority {
 		s.Time = info.SignedAttributes.SigningTime.UTC()
