@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sekisho"
 	"sekisho/admit/signature"
 	"sekisho/admit/signature/envelope"
+	"sekisho/admit/signature/key"
 	"sekisho/admit/signature/keyless"
 	"sekisho/admit/signature/predicate"
 	"sekisho/image/oci"
@@ -168,5 +170,50 @@ func TestKeylessTampered(t *testing.T) {
 				t.Errorf("verified %d, refused %+v", len(got.Verified), got.Refused)
 			}
 		})
+	}
+}
+
+// TestTimeOfKey: when a key signed is known when a timestamp authority of the
+// root shows it, and the signature holds either way.
+func TestTimeOfKey(t *testing.T) {
+	s, mine := sigstoreca.New(t), newKey(t)
+	d := sekisho.Digest("sha256:" + strings.Repeat("ab", 32))
+	payload := statement(t, d, envelope.SignType, "{}")
+	sig, err := mine.Sign(rand.Reader, envelope.PAE(envelope.InTotoType, payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := envelope.NewBundle(&envelope.Envelope{PayloadType: envelope.InTotoType, Payload: payload, Signatures: []envelope.Signature{{Sig: sig}}}, "hint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(stamp []byte) []byte {
+		var b map[string]any
+		if err := json.Unmarshal(plain, &b); err != nil {
+			t.Fatal(err)
+		}
+		b["verificationMaterial"].(map[string]any)["timestampVerificationData"] = map[string]any{"rfc3161Timestamps": []any{map[string]any{"signedTimestamp": stamp}}}
+		data, err := json.Marshal(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	trust := trusting(t, s)
+	trust.Keys = []key.Public{mine.Public}
+	for name, c := range map[string]struct {
+		data  []byte
+		known bool
+	}{
+		"no timestamp":              {plain, false},
+		"a timestamp":               {with(s.Timestamp(sig)), true},
+		"of something else":         {with(s.Timestamp([]byte("another signature"))), false},
+		"by another's authority":    {with(sigstoreca.New(t).Timestamp(sig)), false},
+		"something that is not one": {with([]byte("x")), false},
+	} {
+		got, err := signature.VerifyFiles([]signature.File{{Name: "b", Data: c.data}}, signature.Subject{Digests: []sekisho.Digest{d}}, trust, time.Now())
+		if err != nil || len(got.Verified) != 1 || got.Verified[0].Time.IsZero() == c.known {
+			t.Errorf("%s: %+v %v", name, got, err)
+		}
 	}
 }

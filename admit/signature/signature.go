@@ -8,6 +8,7 @@ package signature
 
 import (
 	"context"
+	"crypto"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ type Subject struct {
 type Trust struct {
 	Keys           []key.Public
 	Identities     []keyless.Identity
-	Root           *keyless.Verifier // needed for identities
+	Root           *keyless.Verifier // needed for identities; with keys, it shows when they signed
 	Notation       *notation.Trust   // nil for none
 	SameRepository bool              // a signature made in another repository does not count
 }
@@ -69,6 +70,8 @@ type Verified struct {
 
 	Statement *envelope.Statement `json:"-"`
 	Payload   []byte              `json:"-"` // that was signed
+
+	by crypto.PublicKey
 }
 
 // Refused is something that lies beside the image and does not count.

@@ -47,7 +47,7 @@ func (v *verification) signed(found *Verified, message []byte, sigs ...[]byte) e
 	for _, k := range v.trust.Keys {
 		for _, sig := range sigs {
 			if k.Verify(message, sig) == nil {
-				found.Key = k.Fingerprint
+				found.Key, found.by = k.Fingerprint, k.Key
 				return nil
 			}
 		}
@@ -184,6 +184,9 @@ func (v *verification) bundle(found *Verified, data []byte) error {
 	if !b.ByCertificate() {
 		if err := v.signed(found, envelope.PAE(b.DSSE.PayloadType, b.DSSE.Payload), sigs(b.DSSE)...); err != nil {
 			return err
+		}
+		if v.trust.Root != nil {
+			found.Time = v.trust.Root.Shown(data, found.by)
 		}
 		return v.states(found, b.DSSE.PayloadType, b.DSSE.Payload)
 	}

@@ -7,6 +7,7 @@ package keyless
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
 
 	"sekisho"
 )
@@ -70,6 +72,7 @@ func (i Identity) Matches(issuer, subject string) bool {
 // Verifier verifies against one trusted root.
 type Verifier struct {
 	verifier *verify.Verifier
+	root     *root.TrustedRoot
 }
 
 // New reads a trusted root (trusted_root.json of sigstore).
@@ -101,7 +104,7 @@ func New(trustedRoot []byte) (*Verifier, error) {
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "trusted root: %w", err)
 	}
-	return &Verifier{v}, nil
+	return &Verifier{v, r}, nil
 }
 
 // Signer is who signed, what and when.
@@ -145,12 +148,7 @@ func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (s *Signer,
 		return nil, errors.New("no certificate signed it")
 	}
 	c := result.Signature.Certificate
-	s = &Signer{Identity: c.SubjectAlternativeName, Issuer: c.Issuer}
-	for _, t := range result.VerifiedTimestamps {
-		if s.Time.IsZero() || t.Timestamp.Before(s.Time) {
-			s.Time = t.Timestamp.UTC()
-		}
-	}
+	s = &Signer{Identity: c.SubjectAlternativeName, Issuer: c.Issuer, Time: earliest(result.VerifiedTimestamps)}
 	if envelope != nil {
 		raw := envelope.RawEnvelope()
 		if s.Payload, err = raw.DecodeB64Payload(); err != nil {
@@ -164,6 +162,50 @@ func (v *Verifier) Verify(data, artifact []byte, trusted []Identity) (s *Signer,
 		}
 	}
 	return nil, fmt.Errorf("signed by %.200q of %.200q, whom nobody trusts here", s.Identity, s.Issuer)
+}
+
+// Shown is when a key made the signature of a bundle, as a log or timestamp
+// authority of the root shows; zero when none does. That the signature holds is
+// checked here again, but is for the caller to say.
+func (v *Verifier) Shown(data []byte, k crypto.PublicKey) (at time.Time) {
+	defer func() {
+		if recover() != nil {
+			at = time.Time{}
+		}
+	}()
+	var b bundle.Bundle
+	if len(data) > maxBundle || b.UnmarshalJSON(data) != nil {
+		return at
+	}
+	own, err := signature.LoadDefaultVerifier(k)
+	if err != nil {
+		return at
+	}
+	material := root.TrustedMaterialCollection{v.root, root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return root.NewExpiringKey(own, time.Time{}, time.Time{}), nil
+	})}
+	options := []verify.VerifierOption{verify.WithObserverTimestamps(1)}
+	if len(b.GetVerificationMaterial().GetTlogEntries()) > 0 {
+		options = append(options, verify.WithTransparencyLog(1))
+	}
+	verifier, err := verify.NewVerifier(material, options...)
+	if err != nil {
+		return at
+	}
+	result, err := verifier.Verify(&b, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithKey()))
+	if err != nil {
+		return at
+	}
+	return earliest(result.VerifiedTimestamps)
+}
+
+func earliest(list []verify.TimestampVerificationResult) (at time.Time) {
+	for _, t := range list {
+		if at.IsZero() || t.Timestamp.Before(at) {
+			at = t.Timestamp.UTC()
+		}
+	}
+	return at
 }
 
 // explain shortens what the library says.

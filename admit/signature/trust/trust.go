@@ -94,7 +94,7 @@ func (f *file) set(dir string, read Read) (*Set, error) {
 	if s.Identities, err = Identities(f.Identities); err != nil {
 		return nil, err
 	}
-	if (f.Root == "") != (len(f.Identities) == 0) {
+	if f.Root == "" && len(f.Identities) > 0 {
 		return nil, errors.New("identities and root go together: root is the file trusted_root.json of the sigstore that vouches for them")
 	}
 	if f.Root != "" {

@@ -52,7 +52,7 @@ same_repository: true
 		"key: [release.pub]":                    `1:1] unknown field "key"`,
 		"keys: [release.pub]\nx: 1":             "2:1]",
 		"identities: [{issuer: i, subject: s}]": "go together",
-		"keys: [release.pub]\nroot: root.json":  "go together",
+		"root: root.json":                       "nobody is trusted",
 		"identities: [{subject: s}]\nroot: root.json":                               "want issuer",
 		"identities: [{issuer: i, subject: s, subject_regexp: s}]\nroot: root.json": "either subject or",
 		"identities: [{issuer: i, subject_regexp: '('}]\nroot: root.json":           "subject_regexp",
