@@ -43,7 +43,7 @@ type Image struct {
 	Base         *string              `json:"base,omitempty"`    // the reference of the image that it was built on
 	Scanned      *time.Time           `json:"scanned,omitempty"`
 	Feeds        []sekisho.Feed       `json:"feeds"`
-	Coverage     []sekisho.Cover      `json:"coverage"` // of packages by advisories; nil is not known
+	Coverage     []sekisho.Cover      `json:"coverage"`       // of packages by advisories; nil is not known
 	SBOM         *bool                `json:"sbom,omitempty"` // a bill of materials is kept with it
 	Signatures   []Signature          `json:"signatures"`     // that were verified
 	Provenance   []Provenance         `json:"provenance"`     // that was verified
