@@ -14,6 +14,7 @@ import (
 
 	"sekisho"
 	"sekisho/image"
+	"sekisho/report/format"
 	"sekisho/scan"
 	"sekisho/scan/analyze"
 	"sekisho/scan/cache"
@@ -131,6 +132,7 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 		accepted.Apply(report.Findings, subject(report, f.policy.as), now)
 	}
 	if judge != nil {
+		format.Describe(report, a.texts)
 		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)

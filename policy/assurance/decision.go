@@ -57,6 +57,9 @@ func (v *Verdict) reasons(j *judgement) (out []sekisho.Reason) {
 		out = append(out, ofDetail(base, d))
 	}
 	for i := range out {
+		if c.wants != "" {
+			out[i].Params["wants"] = c.wants // tells controls of one name apart
+		}
 		if out[i].Result == sekisho.ControlNotAssessed && c.unknown == sekisho.Allow {
 			out[i].Effect = sekisho.Note
 		}

@@ -170,3 +170,21 @@ func wants(v reflect.Value) string {
 	}
 	return strings.Join(parts, " ")
 }
+
+// Controls are the names of the policy's controls and rules, in order.
+func (p *Policy) Controls() (names []string) {
+	for _, c := range p.controls {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Why is what a policy says for readers about its control of a number.
+func (s *Set) Why(policy string, n int, japanese bool) string {
+	for _, p := range s.policies {
+		if p.Name == policy && n < len(p.controls) {
+			return p.controls[n].common.Why.In(japanese)
+		}
+	}
+	return ""
+}

@@ -58,7 +58,7 @@ func sample() *sekisho.Report {
 			Policies: []sekisho.PolicyResult{{Name: "production", Version: "sha256:0123456789abcdef", Mode: sekisho.Deny, Result: sekisho.Deny}},
 			Reasons: []sekisho.Reason{
 				{Policy: "production", Control: "misconfiguration", Result: sekisho.ControlFail, Effect: sekisho.Violation, Evidence: `SKS-IMG-001, USER ""`, Owner: "web team", Finding: "bb",
-					Key: "policy.misconfiguration.fail", FixKey: "policy.fix.finding", Params: map[string]string{"id": "SKS-IMG-001", "title": "", "fix": ""}},
+					Key: "policy.misconfiguration.fail", FixKey: "policy.fix.finding", Params: map[string]string{"id": "SKS-IMG-001", "title": "", "fix": "", "wants": "ids=[SKS-IMG-001]"}},
 				{Policy: "production", Control: "signature", Result: sekisho.ControlNotAssessed, Effect: sekisho.Violation, Owner: "<b>\x1b[31m", Key: "policy.missing", FixKey: "policy.missing.fix", Params: map[string]string{"fact": "@fact.signatures"}},
 				{Policy: "production", Control: "digest-pinned", Result: sekisho.ControlFail, Effect: sekisho.Note, Evidence: "reference=example.org/app:1.0", Key: "policy.digest-pinned.fail", FixKey: "policy.digest-pinned.fix", Params: map[string]string{"reference": "example.org/app:1.0,<script>\r\n::error::x"}},
 				{Control: "severity", Message: "SKS-IMG-001 high"}},

@@ -198,7 +198,7 @@ func junitPolicy(r *sekisho.Report) testSuite {
 		one := testCase{Class: c.Policy, Name: visible(strings.TrimSpace(c.Control + " " + c.Wants))}
 		var texts []string
 		for _, x := range r.Decision.Reasons {
-			if x.Policy == c.Policy && x.Control == c.Control {
+			if x.Policy == c.Policy && x.Control == c.Control && x.Params["wants"] == c.Wants {
 				texts = append(texts, visible(x.Message+" ("+x.Evidence+")"))
 			}
 		}
