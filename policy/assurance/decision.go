@@ -203,8 +203,16 @@ func ofDetail(r sekisho.Reason, d detail) sekisho.Reason {
 		r.Key, r.FixKey = "policy.error", "policy.error.fix"
 	default:
 		r.Key, r.FixKey = "policy.missing", "policy.missing.fix"
+		if name := strings.TrimPrefix(r.Params["fact"], "@fact."); slices.Contains(repairable(), name) {
+			r.FixKey = "fact." + name + ".fix"
+		}
 	}
 	return r
+}
+
+// repairable are the facts for which the catalogue says how to get them.
+func repairable() []string {
+	return []string{"vulnerabilities", "kev", "epss", "feeds", "uncovered", "base", "reference", "created", "evidence_time", "signatures", "provenance", "approvals", "tag_immutable"}
 }
 
 // uses lists the exceptions that concern the image, with what they cover.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -143,8 +144,15 @@ func (f *file) header(root *ast.MappingNode, p *Policy) {
 		Rules    []map[string]any `yaml:"rules"`
 	}
 	h.Policy = *p
+	known := []string{"name", "description", "owner", "mode", "not_assessed", "scope", "controls", "rules"}
+	for _, v := range root.Values {
+		if key := v.Key.String(); !slices.Contains(known, key) {
+			f.at(v.Key, "%w", wrong("unknown field", key, known...))
+			return
+		}
+	}
 	if err := yaml.NodeToValue(root, &h, yaml.Strict()); err != nil {
-		f.yaml(err, root, []string{"name", "description", "owner", "mode", "not_assessed", "scope", "controls", "rules"})
+		f.yaml(err, root, deep(reflect.TypeOf(h.Scope)))
 		return
 	}
 	*p = h.Policy
@@ -245,19 +253,19 @@ func (f *file) split(item *ast.MappingNode, parameters any, known []string) (com
 			return common, false
 		}
 	}
-	return common, f.strict(item, parameters, known)
+	return common, f.strict(item, parameters)
 }
 
-// strict decodes again with unknown fields refused, to find those inside
-// nested values; the other half of the fields is left out.
-func (f *file) strict(item *ast.MappingNode, parameters any, known []string) bool {
+// strict decodes each parameter again with unknown fields refused, to find
+// those inside nested values.
+func (f *file) strict(item *ast.MappingNode, parameters any) bool {
 	for _, v := range item.Values {
 		if slices.Contains(commonFields(), v.Key.String()) || v.Key.String() == "control" {
 			continue
 		}
 		one := &ast.MappingNode{BaseNode: item.BaseNode, Start: item.Start, Values: []*ast.MappingValueNode{v}}
 		if err := yaml.NodeToValue(one, parameters, yaml.Strict()); err != nil {
-			f.yaml(err, item, known)
+			f.yaml(err, item, deep(reflect.TypeOf(parameters)))
 			return false
 		}
 	}
@@ -354,8 +362,8 @@ func (f *file) expression(n ast.Node, err error) {
 	line, column := n.GetToken().Position.Line, n.GetToken().Position.Column
 	switch s := n.(type) {
 	case *ast.LiteralNode:
+		column = indentation(f.data, line+1) + e.Column // the first line of a block says how far it is indented
 		line += e.Line
-		column = indentation(f.data, line) + e.Column
 		if strings.HasPrefix(s.Start.Value, ">") { // its lines are joined
 			line, column = n.GetToken().Position.Line, n.GetToken().Position.Column
 		}

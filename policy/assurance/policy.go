@@ -122,6 +122,29 @@ func fields(t reflect.Type) (names []string) {
 	return names
 }
 
+// deep are the names of the fields inside the fields of a type.
+func deep(t reflect.Type) (names []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		inner := t.Field(i).Type
+		for inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && t.Field(i).Tag.Get("yaml") != "-" {
+			names = append(names, fields(inner)...)
+		}
+	}
+	if len(names) == 0 {
+		return fields(t)
+	}
+	return names
+}
+
 // prepare checks what controls have in common.
 func (p *Policy) prepare(name string, c control, common Common) (prepared, error) {
 	out := prepared{control: c, name: name, policy: p.Name, effect: common.Effect, unknown: common.NotAssessed, owner: common.Owner, at: common.At,
