@@ -37,16 +37,18 @@ var owners = []struct {
 	rooms  []string
 	reason string
 }{
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
-	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile"}, "YAML with line and column in errors"},
+	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile", "scan/advisory/update"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
+	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
+	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
-	{"golang.org/x/sys", []string{"scan/walk"}, "system calls"},
+	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
 	{"golang.org/x/text", []string{"report/format"}, "width of East Asian characters"},
 }

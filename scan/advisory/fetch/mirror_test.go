@@ -1,0 +1,103 @@
+package fetch
+
+import (
+	"bytes"
+	"compress/gzip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"sekisho"
+	"sekisho/internal/feedserver"
+	"sekisho/scan/advisory"
+)
+
+func zipped(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestMirror: a directory and a web server with the same files give the same.
+func TestMirror(t *testing.T) {
+	const base = "https://secdb.alpinelinux.org"
+	files := map[string]string{
+		"alpine/v3.22/main.json":                 "by feed",
+		"secdb.alpinelinux.org/v3.22/main.json":  "by host, second",
+		"secdb.alpinelinux.org/edge/main.json":   "by host",
+		"other.example/list%2Fa.json":            "escaped",
+		"other.example/list/a.json":              "plain",
+		"other.example/query?page=1&size=2":      "page 1",
+		"secdb.alpinelinux.org/v3.22/dir/x.json": "x",
+		"alpine/with space.json":                 "space",
+	}
+	dir, s := t.TempDir(), feedserver.New(t)
+	for name, content := range files {
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.Put(name, []byte(content))
+	}
+	s.Put("other.example/query", []byte("page 1")) // a server sees the query apart
+	tests := []struct {
+		url, want string
+		kind      sekisho.Kind
+	}{
+		{base + "/v3.22/main.json", "by feed", 0},
+		{base + "/edge/main.json", "by host", 0},
+		{base + "/with%20space.json", "space", 0},
+		{"https://other.example/list/a.json", "plain", 0},
+		{"https://other.example/query?page=1&size=2", "page 1", 0},
+		{base + "/v3.22/community.json", "", sekisho.NotFound},
+		{base + "/v3.22/dir", "", sekisho.NotFound},
+		{base + "/v3.22/main.json/more", "", sekisho.NotFound},
+	}
+	c, _ := client(t, Options{})
+	for _, from := range []string{dir, dir + "/", "file://" + dir, s.URL} {
+		m := Mirror(c, from, "alpine", base)
+		for _, tt := range tests {
+			d, err := m.Get(t.Context(), tt.url, advisory.Validator{})
+			if sekisho.KindOf(err) != tt.kind || (err == nil) != (tt.kind == 0) {
+				t.Errorf("%s from %s: %v", tt.url, from, err)
+				continue
+			}
+			if err != nil {
+				continue
+			}
+			if got := string(read(t, d)); got != tt.want {
+				t.Errorf("%s from %s: %q, want %q", tt.url, from, got, tt.want)
+			}
+			if again := get(t, m, tt.url, d.Validator); !again.Same {
+				t.Errorf("%s from %s: read again without a change", tt.url, from)
+			}
+		}
+	}
+}
+
+func TestMirrorStaysInside(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "mirror"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := client(t, Options{})
+	m := Mirror(c, filepath.Join(dir, "mirror"), "feed", "https://host.example")
+	for _, url := range []string{"https://host.example/../../secret", "https://host.example/%2e%2e/%2e%2e/secret", "https://host.example/..%2f..%2fsecret", "https://../secret"} {
+		if d, err := m.Get(t.Context(), url, advisory.Validator{}); err == nil {
+			t.Errorf("%s was read: %q", url, read(t, d))
+		}
+	}
+}

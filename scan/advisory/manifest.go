@@ -1,0 +1,204 @@
+package advisory
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sekisho"
+)
+
+// Kinds of segments.
+const (
+	KindRecords = "records" // by package, of one ecosystem or release
+	KindDetails = "details" // by id, of one group
+	KindTexts   = "texts"   // by id, of one group
+	KindEPSS    = "epss"
+	KindKEV     = "kev" // by CVE
+)
+
+// SegmentInfo describes one file of a database.
+type SegmentInfo struct {
+	Kind   string    `json:"kind"`
+	Feed   string    `json:"feed"`
+	Part   string    `json:"part,omitempty"` // the ecosystem of records, the group of details and texts
+	File   string    `json:"file"`           // below the database's directory, with slashes
+	SHA256 string    `json:"sha256"`         // hexadecimal
+	Size   int64     `json:"size"`           // bytes
+	Keys   int       `json:"keys"`
+	Values int       `json:"values"`
+	Newest time.Time `json:"newest,omitzero"` // of details: the newest change
+}
+
+// feedEntry is a feed as the manifest knows it.
+type feedEntry struct {
+	Name       string    `json:"name"`
+	Title      string    `json:"title,omitempty"`
+	URL        string    `json:"url,omitempty"`
+	Licence    string    `json:"licence,omitempty"`
+	Restricted bool      `json:"restricted,omitempty"`
+	Checked    time.Time `json:"checked,omitzero"` // when its source was last asked with success
+	Newest     time.Time `json:"newest,omitzero"`
+}
+
+// manifest names what a database holds. It is one file: a line with the
+// signature, then JSON.
+type manifest struct {
+	Schema   string        `json:"schema"`
+	Built    time.Time     `json:"built,omitzero"`
+	Feeds    []feedEntry   `json:"feeds"`
+	Segments []SegmentInfo `json:"segments"`
+}
+
+// meta is what a segment says of itself.
+type meta struct {
+	Format int      `json:"format"`
+	Kind   string   `json:"kind"`
+	Feed   string   `json:"feed"`
+	Part   string   `json:"part,omitempty"`
+	Dates  []string `json:"dates,omitempty"` // of EPSS rows
+}
+
+const (
+	manifestFile   = "manifest"
+	manifestSchema = "sekisho.advisories/v1"
+	manifestHead   = "sekisho-advisories 1 ed25519 "
+	maxManifest    = 64 << 20
+	updateHint     = "run sekisho advisory update"
+)
+
+// readManifest reads and checks the manifest of a directory.
+func readManifest(dir string, trusted []ed25519.PublicKey) (*manifest, error) {
+	data, err := readBounded(filepath.Join(dir, manifestFile), maxManifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, sekisho.Errorf(sekisho.NotFound, "no advisory database in %s", dir).WithHint(updateHint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	return parseManifest(data, trusted)
+}
+
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = sekisho.Errorf(sekisho.Corrupt, "%s is larger than %d bytes", path, limit)
+	}
+	return data, err
+}
+
+func parseManifest(data []byte, trusted []ed25519.PublicKey) (*manifest, error) {
+	head, body, ok := bytes.Cut(data, []byte("\n"))
+	line, ok2 := strings.CutPrefix(string(head), manifestHead)
+	by, sig, ok3 := strings.Cut(line, " ")
+	signature, err := base64.StdEncoding.DecodeString(sig)
+	if !ok || !ok2 || !ok3 || err != nil {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "the manifest of the advisory database is damaged").WithHint(updateHint)
+	}
+	i := slices.IndexFunc(trusted, func(k ed25519.PublicKey) bool { return hex.EncodeToString(k) == by })
+	if i < 0 {
+		return nil, sekisho.Errorf(sekisho.Forbidden, "the advisory database is signed by %.16s, which is not trusted", by).
+			WithHint("trust its key, or build a database of your own: sekisho advisory update")
+	}
+	if !ed25519.Verify(trusted[i], body, signature) {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "the signature of the advisory database does not hold").WithHint(updateHint)
+	}
+	var m manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "read manifest: %w", err).WithHint(updateHint)
+	}
+	return &m, m.check()
+}
+
+// check refuses names that lead out of the directory: the signer is trusted
+// with advisories, not with files.
+func (m *manifest) check() error {
+	if m.Schema != manifestSchema {
+		return sekisho.Errorf(sekisho.Invalid, "the advisory database has the form %q, not %s", m.Schema, manifestSchema).WithHint(updateHint)
+	}
+	for _, s := range m.Segments {
+		if !filepath.IsLocal(filepath.FromSlash(s.File)) || !strings.HasPrefix(s.File, s.Kind+"/") || len(s.SHA256) != 64 {
+			return sekisho.Errorf(sekisho.Corrupt, "the manifest names a file %q", s.File)
+		}
+	}
+	return nil
+}
+
+func (m *manifest) feed(name string) *feedEntry {
+	for i := range m.Feeds {
+		if m.Feeds[i].Name == name {
+			return &m.Feeds[i]
+		}
+	}
+	return nil
+}
+
+// sort brings feeds and segments into the order in which they are written.
+func (m *manifest) sort() {
+	slices.SortFunc(m.Feeds, func(x, y feedEntry) int { return cmp.Compare(x.Name, y.Name) })
+	slices.SortFunc(m.Segments, func(x, y SegmentInfo) int {
+		return cmp.Or(cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Feed, y.Feed), cmp.Compare(x.Part, y.Part))
+	})
+}
+
+// write signs the manifest and puts it in place of the one before.
+func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
+	m.Schema = manifestSchema
+	m.sort()
+	body, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	by := hex.EncodeToString(key.Public().(ed25519.PublicKey))
+	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, body))
+	return replaceFile(filepath.Join(dir, manifestFile), []byte(manifestHead+by+" "+sig+"\n"+string(body)), 0o644)
+}
+
+// replaceFile writes a file beside and renames it, durably.
+func replaceFile(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "new-*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = cmp.Or(err, f.Chmod(mode), f.Sync())
+	err = cmp.Or(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes renames in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}

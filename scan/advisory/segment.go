@@ -1,0 +1,83 @@
+package advisory
+
+import (
+	"path/filepath"
+
+	"sekisho"
+	"sekisho/scan/advisory/table"
+)
+
+// segmentFile is an open segment: a table, or EPSS rows.
+type segmentFile struct {
+	table *table.Table
+	epss  *epssFile
+}
+
+func (f *segmentFile) close() error {
+	if f.epss != nil {
+		return f.epss.close()
+	}
+	return f.table.Close()
+}
+
+// openSegment opens a file and checks what can be without reading all of it.
+func openSegment(dir string, s SegmentInfo, c *table.Cache) (*segmentFile, error) {
+	path := filepath.Join(dir, filepath.FromSlash(s.File))
+	f := &segmentFile{}
+	var err error
+	keys := 0
+	if s.Kind == KindEPSS {
+		if f.epss, err = openEPSS(path); err == nil {
+			keys = f.epss.rows
+		}
+	} else if f.table, err = table.Open(path, c); err == nil {
+		keys = f.table.Keys()
+	}
+	if err != nil {
+		return nil, hinted(err)
+	}
+	if keys != s.Keys {
+		_ = f.close()
+		return nil, sekisho.Errorf(sekisho.Corrupt, "open %s: %d keys, the manifest says %d", path, keys, s.Keys).WithHint(updateHint)
+	}
+	return f, nil
+}
+
+// segment returns an open segment. When its file is gone, an update was
+// quicker: the manifest is read again and the feed's newer file opened.
+func (db *DB) segment(s *SegmentInfo) (*segmentFile, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for range 5 {
+		if f := db.open[s.File]; f != nil {
+			return f, nil
+		}
+		f, err := openSegment(db.dir, *s, db.cache)
+		if err == nil {
+			db.open[s.File] = f
+			return f, nil
+		}
+		if sekisho.KindOf(err) != sekisho.NotFound {
+			return nil, err
+		}
+		next, err := db.newer(s)
+		if err != nil {
+			return nil, err
+		}
+		s = next
+	}
+	return nil, sekisho.Errorf(sekisho.Unavailable, "the advisory database changes faster than it can be read")
+}
+
+// newer returns the segment that took the place of one whose file is gone.
+func (db *DB) newer(s *SegmentInfo) (*SegmentInfo, error) {
+	if err := db.reload(); err != nil {
+		return nil, err
+	}
+	for _, n := range db.now.Load().by[place{s.Kind, s.Part}] {
+		if n.Feed == s.Feed && n.File != s.File {
+			return n, nil
+		}
+	}
+	return nil, sekisho.Errorf(sekisho.Corrupt, "segment %s of the advisory database is missing", s.File).WithHint(updateHint)
+}
