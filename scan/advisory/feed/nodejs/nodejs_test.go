@@ -116,3 +116,9 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+func TestStore(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[New().Info().URL+"/index.json"] = document(t)
+	feedtest.Store(t, New(), c)
+}

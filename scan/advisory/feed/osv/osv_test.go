@@ -248,3 +248,10 @@ func FuzzChanges(f *testing.F) {
 		}
 	})
 }
+
+func TestStore(t *testing.T) {
+	for _, name := range []string{"AlmaLinux", "Go", "Maven", "PyPI", "npm", "crates.io", "Bitnami"} {
+		stats := feedtest.Store(t, New(name), mirror(t))
+		t.Logf("%s: %d records, %d details in %d bytes", name, stats.Records, stats.Details, stats.Bytes)
+	}
+}
