@@ -2,6 +2,7 @@ package jvn
 
 import (
 	"html"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +54,7 @@ func (v *vulinfo) entry() entry {
 	for _, s := range v.Scores {
 		e.score(s.Version, s.Vector, s.Base, s.Severity)
 	}
+	e.own()
 	e.fill(v.ID, v.Title, v.Public, v.Updated)
 	e.text.TextJA = source.Text(paragraphs(append(append([]string{v.Overview}, v.Impacts...), v.Solution...)), maxText)
 	return e
@@ -84,6 +86,7 @@ func (o *overview) entry() entry {
 	for _, s := range o.Scores {
 		e.score(s.Version, s.Vector, s.Base, s.Severity)
 	}
+	e.own()
 	e.fill(o.ID, o.Title, o.Issued, o.Modified)
 	e.text.TextJA = source.Text(paragraphs([]string{o.Text}), maxText)
 	return e
@@ -126,6 +129,14 @@ func (e *entry) score(version, vector, base, word string) {
 	}
 }
 
+// own drops what is said of all of several flaws together: whose it is, nobody
+// can tell.
+func (e *entry) own() {
+	if len(e.cves) > 1 {
+		e.detail.CVSS, e.detail.Ratings, e.detail.CWE = nil, nil, nil
+	}
+}
+
 func (e *entry) fill(id, title, published, modified string) {
 	id = strings.TrimSpace(id)
 	e.detail.TitleJA = source.Line(html.UnescapeString(title), maxTitle)
@@ -136,10 +147,26 @@ func (e *entry) fill(id, title, published, modified string) {
 	}
 }
 
+var tag = regexp.MustCompile(`<(/?)(\w+)[^<>]*>`)
+
+// plain turns the few marks of HTML that texts hold into lines.
+func plain(s string) string {
+	s = tag.ReplaceAllStringFunc(strings.ReplaceAll(s, "\r", ""), func(mark string) string {
+		switch m := tag.FindStringSubmatch(mark); strings.ToLower(m[1] + m[2]) {
+		case "li":
+			return "\n・"
+		case "br", "p", "/p", "/ul", "/ol":
+			return "\n"
+		}
+		return ""
+	})
+	return strings.TrimSpace(html.UnescapeString(s))
+}
+
 func paragraphs(parts []string) string {
 	var out []string
 	for _, p := range parts {
-		p = strings.TrimSpace(strings.ReplaceAll(p, "\r", ""))
+		p = plain(p)
 		if p != "" && !slices.Contains(out, p) {
 			out = append(out, p)
 		}

@@ -39,7 +39,8 @@ const openssl = `<Vulinfo><VulinfoID>JVNDB-2024-002510</VulinfoID><VulinfoData>
 </VulinfoData></Vulinfo>`
 
 const two = `<Vulinfo><VulinfoID>JVNDB-2024-000017</VulinfoID><VulinfoData><Title>某社製ルータにおける複数の脆弱性 &amp;amp; 不備</Title>
-<VulinfoDescription><Overview>複数の脆弱性が存在します。</Overview></VulinfoDescription>
+<VulinfoDescription><Overview>次の脆弱性が存在します。&lt;ul&gt;&lt;li&gt;格納型クロスサイトスクリプティング（CWE-79）&lt;/li&gt;&lt;li&gt;バッファオーバーフロー（CWE-121）&lt;/li&gt;&lt;/ul&gt;&lt;script&gt;</Overview></VulinfoDescription>
+<Impact><Cvss version="3.0"><Severity type="Base">High</Severity><Base>8.8</Base><Vector>CVSS:3.0/AV:A/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H</Vector></Cvss></Impact>
 <Related><RelatedItem type="advisory"><Name>JVN</Name><VulinfoID>JVN#12345678</VulinfoID></RelatedItem>
 <RelatedItem type="advisory"><Name>Common Vulnerabilities and Exposures (CVE)</Name><VulinfoID>CVE-2024-20001</VulinfoID></RelatedItem>
 <RelatedItem type="advisory"><Name>Common Vulnerabilities and Exposures (CVE)</Name><VulinfoID>CVE-2024-20002</VulinfoID></RelatedItem></Related></VulinfoData></Vulinfo>
@@ -85,8 +86,12 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("%+v", text)
 	}
 	for _, cve := range []string{"CVE-2024-20001", "CVE-2024-20002"} {
-		if d, _ := sink.Detail1(cve); d.TitleJA != "某社製ルータにおける複数の脆弱性 & 不備" {
+		d, text := sink.Detail1(cve)
+		if d.TitleJA != "某社製ルータにおける複数の脆弱性 & 不備" || len(d.CVSS) != 0 {
 			t.Errorf("%s: %+v", cve, d)
+		}
+		if want := "次の脆弱性が存在します。\n・格納型クロスサイトスクリプティング（CWE-79）\n・バッファオーバーフロー（CWE-121）"; text.TextJA != want {
+			t.Errorf("%q", text.TextJA)
 		}
 	}
 	if len(sink.Details) != 3 || state.Skipped["no CVE"] != 1 || !slices.Equal(sink.Replaced, []string{""}) {
