@@ -141,7 +141,7 @@ func FuzzErrata(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x := folder{at: map[key]int{}}
 		_ = errata(bytes.NewReader(data), func(e *erratum) { x.add(repository{release: "2"}, e) })
-		for _, r := range x.records {
+		for _, r := range x.rows {
 			if r.Package == "" || r.ID == "" || r.Ranges[0].Fixed == "" {
 				t.Fatalf("%+v", r)
 			}

@@ -50,14 +50,19 @@ func (e *erratum) cves() (out []string) {
 	return out
 }
 
+// row is a record without its flaws, and these.
+type row struct {
+	advisory.Record
+	flaws []string
+}
+
 // key is what makes two statements one, but for the architecture.
 type key struct{ release, repository, id, name, version string }
 
 // folder joins what repositories of several architectures say.
 type folder struct {
 	at      map[key]int
-	records []advisory.Record // without flaws
-	flaws   [][]string
+	rows    []row
 	details []told
 	seen    map[string]bool
 	skipped int
@@ -82,8 +87,8 @@ func (f *folder) add(repo repository, e *erratum) {
 		}
 		k := key{repo.release, repo.name, id, p.Name, source.EVR(p.Epoch, p.Version, p.Release)}
 		if i, ok := f.at[k]; ok {
-			if !slices.Contains(f.records[i].Arch, p.Arch) {
-				f.records[i].Arch = append(f.records[i].Arch, p.Arch)
+			if r := &f.rows[i]; !slices.Contains(r.Arch, p.Arch) {
+				r.Arch = append(r.Arch, p.Arch)
 			}
 			continue
 		}
@@ -94,8 +99,8 @@ func (f *folder) add(repo repository, e *erratum) {
 		if repo.name != "" {
 			rec.Repositories = []string{repo.name}
 		}
-		f.at[k] = len(f.records)
-		f.records, f.flaws = append(f.records, rec), append(f.flaws, cves)
+		f.at[k] = len(f.rows)
+		f.rows = append(f.rows, row{rec, cves})
 	}
 	f.describe(e, id, cves)
 }
@@ -133,21 +138,23 @@ func title(s, id string) string {
 	return source.Line(s, maxTitle)
 }
 
-// tell gives the records, once for each flaw that an erratum fixes.
+// tell gives the records, all of an erratum together, once for each flaw that it
+// fixes.
 func (f *folder) tell(r *update) error {
 	if f.skipped > 0 {
 		r.state.Skipped["no flaw"] = f.skipped
 	}
-	for i, rec := range f.records {
-		slices.Sort(rec.Arch)
-		if len(f.flaws[i]) == 0 {
-			if err := r.Sink.Record(rec); err != nil {
+	slices.SortStableFunc(f.rows, func(a, b row) int { return strings.Compare(a.ID, b.ID) })
+	for _, x := range f.rows {
+		slices.Sort(x.Arch)
+		if len(x.flaws) == 0 {
+			if err := r.Sink.Record(x.Record); err != nil {
 				return err
 			}
 		}
-		for _, cve := range f.flaws[i] {
-			rec.Aliases = []string{cve}
-			if err := r.Sink.Record(rec); err != nil {
+		for _, cve := range x.flaws {
+			x.Aliases = []string{cve}
+			if err := r.Sink.Record(x.Record); err != nil {
 				return err
 			}
 		}
