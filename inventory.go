@@ -25,6 +25,7 @@ type Package struct {
 	Locations []string `json:"locations"`         // paths without a leading slash; "a.jar!/b.jar" inside archives
 	Owner     string   `json:"owner,omitempty"`   // the OS package that owns the file, as "deb:openssl"
 	Changed   bool     `json:"changed,omitempty"` // brought by a container's own writable layer
+	NoCode    bool     `json:"no_code,omitempty"` // none of its files can be run, loaded or compiled: texts, data, headers
 }
 
 // Source is the source package that a binary package was built from.

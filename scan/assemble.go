@@ -26,6 +26,7 @@ func (s *scanner) report(ctx context.Context, tree *squash.Tree) *sekisho.Report
 	packages := s.packages(tree)
 	licence(tree, packages)
 	identify(r.Target.OS, packages)
+	markCodeless(tree, s.results, packages)
 	installed := map[string]int{}
 	for _, p := range packages {
 		if osPackage(p.Type) {
@@ -37,7 +38,17 @@ func (s *scanner) report(ctx context.Context, tree *squash.Tree) *sekisho.Report
 	r.Packages = s.finish(packages, r.Target.Layers)
 	r.Findings = s.findings(ctx, tree, r.Target.Layers, installed)
 	r.Problems = s.allProblems(tree, r.Target.Layers)
+	s.programs(tree)
 	return r
+}
+
+// programs hands over the functions of programs that a container sees.
+func (s *scanner) programs(tree *squash.Tree) {
+	for _, f := range tree.Files {
+		if s.Programs != nil && !f.Hidden && f.Symbols.Known() {
+			s.Programs(f.Path, f.Symbols)
+		}
+	}
 }
 
 func (s *scanner) target() sekisho.Target {

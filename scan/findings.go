@@ -41,7 +41,7 @@ func (s *scanner) findings(ctx context.Context, tree *squash.Tree, layers []seki
 		if x := &list[i]; x.Kind != sekisho.Secret {
 			x.Evidence = s.clean(x.Evidence)
 		}
-		list[i].Fingerprint = fingerprint(list[i])
+		list[i].Fingerprint = Fingerprint(list[i])
 		list[i].Same = ""
 	}
 	return list
@@ -79,9 +79,9 @@ func place(x sekisho.Finding, layers []sekisho.Layer, at int) sekisho.Finding {
 	return x
 }
 
-// fingerprint names a finding by what it is and where, not by layer or line,
+// Fingerprint names a finding by what it is and where, not by layer or line,
 // so that it survives a rebuild.
-func fingerprint(x sekisho.Finding) string {
+func Fingerprint(x sekisho.Finding) string {
 	parts := []string{x.Kind, x.ID, x.Location.Path, x.Evidence}
 	if x.Package != nil {
 		parts = append(parts, x.Package.Name, x.Package.Version)

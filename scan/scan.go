@@ -17,6 +17,7 @@ import (
 	"sekisho/scan/cache"
 	"sekisho/scan/layer"
 	"sekisho/scan/squash"
+	"sekisho/scan/symbol"
 	"sekisho/scan/walk"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Text      func(string) []sekisho.Finding     // looks for secrets in the configuration, may be nil
 	Mask      func(string) string                // masks secrets in what is shown, may be nil
 	Layer     func(done, total int, cached bool) // called after each layer, may be nil
+	Programs  func(path string, set symbol.Set)  // called for each program whose functions are known, by path, may be nil; packages have the path among their Locations
 }
 
 // Scan reads the image and reports what is in it.

@@ -18,6 +18,7 @@ import (
 	"sekisho/scan/analyze"
 	"sekisho/scan/cache"
 	"sekisho/scan/layer"
+	"sekisho/scan/symbol"
 )
 
 // layerOf makes a layer of entries: "path=content", "path>target" for a
@@ -253,6 +254,9 @@ func TestCorrupt(t *testing.T) {
 // FuzzDecode gives any bytes to the reader of cache entries.
 func FuzzDecode(f *testing.F) {
 	r := &layer.Result{NonDirs: []uint64{1}, Files: []layer.File{{Path: "a", Owns: []layer.Owned{{Package: "deb:a", Paths: []uint64{2, 3}}}}}}
+	var program symbol.Builder
+	program.Add([]byte("net/http"), []byte("Get"))
+	r.Files = append(r.Files, layer.File{Path: "b", Result: analyze.Result{Symbols: program.Set("")}})
 	data, err := r.Encode()
 	if err != nil {
 		f.Fatal(err)

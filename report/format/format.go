@@ -77,6 +77,8 @@ func describe(x *sekisho.Finding, target string, p *i18n.Printer) {
 		describeSecret(x, target, p)
 	case x.Kind == sekisho.Malware:
 		describeMalware(x, p)
+	case x.Kind == sekisho.Vulnerability:
+		describeVulnerable(x, p)
 	default:
 		x.Title = text(p, x.ID, "title", cmp.Or(x.Title, x.ID))
 		x.Fix = text(p, x.ID, "fix", x.Fix)
@@ -131,12 +133,15 @@ func text(p *i18n.Printer, id, part, other string) string {
 func Normalise(r *sekisho.Report) {
 	r.Schema = sekisho.ReportSchema
 	r.Target.Layers, r.Feeds = list(r.Target.Layers), list(r.Feeds)
-	r.Packages, r.Findings, r.Problems = list(r.Packages), list(r.Findings), list(r.Problems)
+	r.Packages, r.Findings, r.Problems, r.Coverage = list(r.Packages), list(r.Findings), list(r.Problems), list(r.Coverage)
 	for i := range r.Packages {
 		r.Packages[i].Locations = list(r.Packages[i].Locations)
 	}
 	for i := range r.Findings {
 		r.Findings[i].Aliases, r.Findings[i].FixedIn = list(r.Findings[i].Aliases), list(r.Findings[i].FixedIn)
+		if v := r.Findings[i].Vulnerable; v != nil {
+			v.CVSS, v.Ratings, v.CWE, v.Advisories, v.Sources = list(v.CVSS), list(v.Ratings), list(v.CWE), list(v.Advisories), list(v.Sources)
+		}
 	}
 	slices.SortFunc(r.Packages, func(a, b sekisho.Package) int {
 		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Name, b.Name), strings.Compare(a.Version, b.Version),
@@ -145,11 +150,18 @@ func Normalise(r *sekisho.Report) {
 	slices.SortFunc(r.Findings, func(a, b sekisho.Finding) int {
 		return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), strings.Compare(a.Kind, b.Kind), strings.Compare(a.ID, b.ID),
 			strings.Compare(a.Location.Path, b.Location.Path), a.Location.Line-b.Location.Line, strings.Compare(a.Evidence, b.Evidence),
-			strings.Compare(string(a.Location.Layer), string(b.Location.Layer)))
+			strings.Compare(string(a.Location.Layer), string(b.Location.Layer)), strings.Compare(purl(a), purl(b)))
 	})
 	slices.SortFunc(r.Problems, func(a, b sekisho.Problem) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Message, b.Message), strings.Compare(string(a.Layer), string(b.Layer)))
 	})
+}
+
+func purl(x sekisho.Finding) string {
+	if x.Package == nil {
+		return ""
+	}
+	return x.Package.PURL
 }
 
 func list[T any](l []T) []T {

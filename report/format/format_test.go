@@ -44,9 +44,15 @@ func sample() *sekisho.Report {
 			{Kind: sekisho.Secret, ID: "github-pat", Severity: sekisho.Critical, Confidence: "high", Class: "access_token", Vendor: "GitHub", Evidence: "ghp_********", Location: sekisho.Location{Path: "old/key.txt", Line: 2, Layer: diff, Hidden: true},
 				Places: []sekisho.Location{{Path: "a.tgz!/key.txt", Line: 1, Layer: diff}}, Fingerprint: "ee"},
 			{Kind: sekisho.Malware, ID: "SKS_Reverse_Shell", Severity: sekisho.High, Confidence: "medium", Class: "rule", Title: "described by the rule", Evidence: "$bash@0x10", Location: sekisho.Location{Path: "x.sh", Layer: diff}, Fingerprint: "ff"},
+			{Kind: sekisho.Vulnerability, ID: "CVE-2026-0001", Severity: sekisho.High, Status: sekisho.StatusFixed, Title: "a <b>hole</b>", FixedIn: []string{"1:3.1"}, Package: &sekisho.PackageRef{Name: "libssl3", Version: "1:3.0", PURL: "pkg:deb/debian/openssl@1:3.0?arch=amd64&distro=debian-12"}, Location: sekisho.Location{Path: "var/lib/dpkg/status", Layer: diff}, Fingerprint: "hh",
+				Vulnerable: &sekisho.Vulnerable{TitleJA: "穴", CVSS: []sekisho.CVSS{{Source: "nvd", Version: "3.1", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N", Score: 7.5}}, Ratings: []sekisho.Rating{{Source: "nvd", Severity: sekisho.High}},
+					EPSS: &sekisho.EPSS{Score: 0.42, Percentile: 0.97, Date: "2026-11-20"}, KEV: &sekisho.KEV{Added: "2026-11-01", Due: "2026-11-22", Action: "patch"}, CWE: []string{"CWE-79"}, Upgrade: "1:3.2", Advisories: []string{"DSA-1-1"},
+					Match: sekisho.Match{Feed: "debian", Record: "CVE-2026-0001", Ecosystem: "Debian:12", Package: "openssl-src", Installed: "3.0", Range: "< 1:3.1", Scheme: "dpkg", Via: "source"}, Sources: []sekisho.Reference{{Name: "Debian", URL: "https://security-tracker.debian.org/tracker/CVE-2026-0001"}}}},
+			{Kind: sekisho.Vulnerability, ID: "CVE-2026-0002", Severity: sekisho.Low, Status: sekisho.StatusWontFix, Package: &sekisho.PackageRef{Name: "@a/b", Version: "1.0.0", PURL: "pkg:npm/%40a/b@1.0.0"}, Fingerprint: "ii", Vulnerable: &sekisho.Vulnerable{}},
 			{Kind: sekisho.Malware, ID: "Unix.Trojan.<b>-1", Severity: sekisho.Critical, Confidence: "high", Class: "signature", Location: sekisho.Location{Path: "y", Layer: diff}, Fingerprint: "gg"},
 		},
 		Feeds:    []sekisho.Feed{{Name: "yara:sekisho", Records: 15, Newest: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}},
+		Coverage: []sekisho.Cover{{Ecosystem: "Debian:12", State: sekisho.Covered, Packages: 1, Feeds: []string{"debian"}}, {Ecosystem: "npm", State: sekisho.NotCovered, Packages: 1}},
 		Problems: []sekisho.Problem{{Path: "app/x.jar", Layer: diff, Message: "it is larger than it says"}},
 		Decision: &sekisho.Decision{Result: sekisho.Deny, Policy: "--fail-on high", Reasons: []sekisho.Reason{}},
 	}
@@ -163,8 +169,11 @@ func compare(t *testing.T, root, schema map[string]any, kind reflect.Type, at st
 	for _, r := range schema["required"].([]any) {
 		required[r.(string)] = true
 	}
-	for i := range kind.NumField() {
-		name, options, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+	for _, field := range reflect.VisibleFields(kind) {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if field.Anonymous {
+			continue // its fields follow
+		}
 		if name == "same" {
 			continue // never leaves a scan
 		}
@@ -173,10 +182,10 @@ func compare(t *testing.T, root, schema map[string]any, kind reflect.Type, at st
 			t.Errorf("%s: the schema has no %s", at, name)
 			continue
 		}
-		if optional := strings.Contains(options, "omit"); optional == required[name] {
+		if optional := strings.Contains(options, "omit") || len(field.Index) > 1; optional == required[name] { // an embedded struct may be absent
 			t.Errorf("%s.%s: omitted when empty: %v, required: %v", at, name, optional, required[name])
 		}
-		compare(t, root, p, kind.Field(i).Type, at+"."+name)
+		compare(t, root, p, field.Type, at+"."+name)
 		delete(properties, name)
 	}
 	for name := range properties {

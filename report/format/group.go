@@ -18,10 +18,10 @@ type group struct {
 }
 
 // groups folds findings by severity, kind and id, in the report's order.
-// Suppressed ones are left out.
+// Suppressed ones are left out, and vulnerabilities, which go by package.
 func groups(r *sekisho.Report) (list []group) {
 	for _, x := range r.Findings {
-		if x.Suppressed != nil {
+		if x.Suppressed != nil || x.Vulnerable != nil {
 			continue
 		}
 		n := len(list) - 1

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 
 	"sekisho"
 	"sekisho/i18n"
@@ -28,7 +29,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both}
 	sum := sha256.Sum256([]byte(style))
 	v.Policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	v.Groups = groups(r)
+	v.Groups, v.Piles = groups(r), piles(r)
 	v.Counts, v.Suppressed = counts(r)
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"t": v.say, "check": v.check, "title": v.title, "fix": v.fix, "visible": visible, "place": place, "instruction": instruction, "list": sekisho.Severities,
@@ -39,7 +40,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 			}
 			return ""
 		},
-		"size": mib,
+		"size": mib, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("html template: %w", err)
@@ -54,6 +55,7 @@ type view struct {
 	Policy     string
 	Japanese   bool
 	Groups     []group
+	Piles      []pile
 	Counts     map[sekisho.Severity]int
 	Suppressed int
 	both       map[i18n.Lang]*i18n.Printer
@@ -69,11 +71,11 @@ func (v view) HiddenKey() string {
 
 // Signatures tells how many there were and how new they are.
 func (v view) Signatures() string {
-	n, newest := signatures(v.Report)
-	if len(v.Feeds) == 0 {
+	s := knowledge(v.Report, false)
+	if s.feeds == 0 {
 		return ""
 	}
-	return itoa(n) + ", " + newest.Format("2006-01-02")
+	return itoa(s.records) + ", " + s.newest.Format("2006-01-02")
 }
 
 // Members are the findings of a group.
@@ -96,23 +98,51 @@ func (v view) fix(g group) template.HTML {
 	return v.each(g, func(x sekisho.Finding) string { return x.Fix })
 }
 
-func (v view) each(g group, of func(sekisho.Finding) string) (out template.HTML) {
-	for _, l := range i18n.Languages() {
+func (v view) each(g group, of func(sekisho.Finding) string) template.HTML {
+	return v.inBoth(func(p *i18n.Printer) string {
 		x := g.Finding
-		describe(&x, v.Target.Kind, v.both[l])
-		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(of(x))) + `</span>`)
+		describe(&x, v.Target.Kind, p)
+		return of(x)
+	})
+}
+
+// cover, describe, advice and notes word coverage and vulnerabilities in both
+// languages.
+func (v view) cover(c sekisho.Cover) template.HTML {
+	return v.inBoth(func(p *i18n.Printer) string { return cover(c, p) })
+}
+
+func (v view) describe(x sekisho.Finding) template.HTML {
+	return v.inBoth(func(p *i18n.Printer) string {
+		describeVulnerable(&x, p)
+		return x.Title
+	})
+}
+
+func (v view) advice(p pile) template.HTML {
+	return v.inBoth(func(l *i18n.Printer) string {
+		w := writer{Options: Options{Printer: l}}
+		describeVulnerable(&p.Findings[0], l)
+		return w.advice(p)
+	})
+}
+
+func (v view) notes(x sekisho.Finding) template.HTML {
+	return v.inBoth(func(p *i18n.Printer) string { return strings.Join(notes(x, p), " ") })
+}
+
+func (v view) inBoth(say func(*i18n.Printer) string) (out template.HTML) {
+	for _, l := range i18n.Languages() {
+		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(say(v.both[l]))) + `</span>`)
 	}
 	return out
 }
 
 func (v view) pair(key, other string) template.HTML {
-	var out template.HTML
-	for _, l := range i18n.Languages() {
-		text := other
-		if v.both[l].Has(key) {
-			text = v.both[l].Text(key)
+	return v.inBoth(func(p *i18n.Printer) string {
+		if p.Has(key) {
+			return p.Text(key)
 		}
-		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(text)) + `</span>`)
-	}
-	return out
+		return other
+	})
 }

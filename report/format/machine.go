@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func sarif(w io.Writer, r *sekisho.Report, o Options) error {
 	index := map[string]int{}
 	for _, x := range r.Findings {
 		lvl, score := level(x.Severity)
+		if x.Vulnerable != nil && len(x.CVSS) > 0 {
+			score = fmt.Sprintf("%.1f", x.CVSS[0].Score)
+		}
 		if _, ok := index[x.ID]; !ok {
 			index[x.ID] = len(rules)
 			rules = append(rules, object{"id": x.ID, "name": x.ID, "shortDescription": object{"text": first(x.Title, x.ID)},
@@ -48,6 +52,9 @@ func result(r *sekisho.Report, x sekisho.Finding, index int, lvl string) object 
 	message := first(x.Title, x.ID)
 	if x.Evidence != "" {
 		message += ": " + x.Evidence
+	}
+	if x.Vulnerable != nil && x.Package != nil {
+		message = x.Package.Name + " " + x.Package.Version + ": " + message + ". " + x.Fix
 	}
 	region := object{"startLine": max(x.Location.Line, 1)}
 	location := object{"physicalLocation": object{"artifactLocation": object{"uri": uri(first(x.Location.Path, r.Target.Reference))}, "region": region}}
@@ -134,7 +141,7 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 			if x.Kind != k {
 				continue
 			}
-			c := testCase{Class: x.ID, Name: visible(strings.TrimSpace(place(x.Location) + " " + x.Evidence))}
+			c := testCase{Class: x.ID, Name: visible(subject(x))}
 			if x.Suppressed != nil {
 				c.Skipped = &message{Message: visible(x.Suppressed.Reason)}
 				s.Skipped++
@@ -194,11 +201,49 @@ func markdown(w io.Writer, r *sekisho.Report, o Options) error {
 		}
 		b.WriteByte('\n')
 	}
+	markdownPiles(&b, piles(r), o)
+	for _, c := range r.Coverage {
+		if c.State != sekisho.Covered {
+			b.WriteString("- ⚠ " + cell(cover(c, o.Printer)) + "\n")
+		}
+	}
 	for _, p := range r.Problems[:min(len(r.Problems), 10)] {
 		b.WriteString("- ⚠ " + cell(p.String()) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// subject says what a finding is about: a package, or a place and what is there.
+func subject(x sekisho.Finding) string {
+	if x.Vulnerable != nil && x.Package != nil {
+		return strings.TrimSpace(x.Package.Name + " " + x.Package.Version + " " + place(x.Location))
+	}
+	return strings.TrimSpace(place(x.Location) + " " + x.Evidence)
+}
+
+// markdownPiles writes the vulnerabilities by package.
+func markdownPiles(b *strings.Builder, list []pile, o Options) {
+	if len(list) == 0 {
+		return
+	}
+	t := o.Printer.Text
+	w := writer{Options: o}
+	b.WriteString("| | " + t("report.package") + " | " + t("report.vulnerabilities") + " | " + t("report.fix") + " |\n|---|---|---|---|\n")
+	for _, p := range list[:min(len(list), 50)] {
+		var ids []string
+		for _, x := range p.Findings[:min(len(p.Findings), folded)] {
+			ids = append(ids, strings.TrimSpace(x.ID+" "+strings.Join(notes(x, o.Printer), " ")))
+		}
+		if n := len(p.Findings) - folded; n > 0 {
+			ids = append(ids, "+"+itoa(n))
+		}
+		b.WriteString("| " + marks[p.Severity()].symbol + " " + t("severity."+string(p.Severity())) + " | " + cell(p.Name+" "+p.Version) + " | " + cell(strings.Join(ids, ", ")) + " | " + cell(w.advice(p)) + " |\n")
+	}
+	if n := len(list) - 50; n > 0 {
+		b.WriteString("\n" + t("report.more", "count", n) + "\n")
+	}
+	b.WriteByte('\n')
 }
 
 // cell makes a text harmless inside a table of Markdown.

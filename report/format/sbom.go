@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"sekisho"
@@ -98,6 +99,9 @@ func component(r *sekisho.Report, p sekisho.Package, i int) object {
 	if p.Changed {
 		add("changed", "true")
 	}
+	if p.NoCode {
+		add("no_code", "true")
+	}
 	c := object{"type": "library", "bom-ref": ref(p, i), "name": p.Name, "version": p.Version, "properties": properties}
 	if p.PURL != "" {
 		c["purl"] = p.PURL
@@ -127,10 +131,54 @@ func vulnerabilities(r *sekisho.Report) (list []object) {
 		if x.Kind != sekisho.Vulnerability || x.Package == nil {
 			continue
 		}
-		list = append(list, object{"id": x.ID, "description": x.Title, "ratings": []object{{"severity": string(x.Severity)}},
-			"affects": []object{{"ref": refs[x.Package.PURL]}}, "recommendation": x.Fix})
+		list = append(list, vulnerability(x, refs[x.Package.PURL]))
 	}
 	return list
+}
+
+// vulnerability writes one of CycloneDX's vulnerabilities (1.6).
+func vulnerability(x sekisho.Finding, affected string) object {
+	o := object{"id": x.ID, "description": x.Title, "affects": []object{{"ref": affected}}, "recommendation": x.Fix}
+	ratings := []object{{"severity": string(x.Severity)}}
+	if v := x.Vulnerable; v != nil {
+		for _, c := range v.CVSS {
+			ratings = append(ratings, object{"source": object{"name": c.Source}, "score": c.Score, "method": cvssMethod(c.Version), "vector": c.Vector})
+		}
+		if len(v.Sources) > 0 {
+			o["source"] = object{"name": v.Sources[0].Name, "url": v.Sources[0].URL}
+		}
+		var cwes []int
+		for _, c := range v.CWE {
+			if n, err := strconv.Atoi(strings.TrimPrefix(c, "CWE-")); err == nil {
+				cwes = append(cwes, n)
+			}
+		}
+		if cwes != nil {
+			o["cwes"] = cwes
+		}
+		if !v.Published.IsZero() {
+			o["published"] = v.Published.UTC().Format("2006-01-02T15:04:05Z")
+		}
+	}
+	if x.Suppressed != nil {
+		o["analysis"] = object{"state": "not_affected", "detail": x.Suppressed.Reason}
+	}
+	o["ratings"] = ratings
+	return o
+}
+
+func cvssMethod(version string) string {
+	switch version {
+	case "2.0":
+		return "CVSSv2"
+	case "3.0":
+		return "CVSSv3"
+	case "3.1":
+		return "CVSSv31"
+	case "4.0":
+		return "CVSSv4"
+	}
+	return "other"
 }
 
 // spdx writes SPDX 2.3 as JSON (ISO/IEC 5962 and its successor).

@@ -47,6 +47,7 @@ func table(out io.Writer, r *sekisho.Report, o Options) error {
 	w := &writer{bufio.NewWriter(out), o, r}
 	w.head()
 	w.findings()
+	w.vulnerabilities()
 	w.packages()
 	w.problems()
 	w.verdict()
@@ -75,22 +76,38 @@ func (w *writer) head() {
 	if len(t.Layers) > 0 {
 		row("report.layers", fmt.Sprintf("%d, %s", len(t.Layers), mib(size)))
 	}
-	if len(w.r.Feeds) > 0 {
-		n, newest := signatures(w.r)
-		row("report.signatures", w.t("report.signatures.count", "count", n, "sources", len(w.r.Feeds), "date", newest.Format("2006-01-02")))
+	if s := knowledge(w.r, false); s.feeds > 0 {
+		row("report.signatures", w.t("report.signatures.count", "count", s.records, "sources", s.feeds, "date", s.newest.Format("2006-01-02")))
+	}
+	w.coverage()
+	if s := knowledge(w.r, true); s.feeds > 0 {
+		row("", w.t("report.advisories", "records", s.records, "feeds", s.feeds, "date", s.checked.Format("2006-01-02")))
 	}
 	w.line("")
 }
 
-// signatures counts those of all feeds and tells the date of the newest.
-func signatures(r *sekisho.Report) (n int, newest time.Time) {
+// sources sums up feeds of one kind.
+type sources struct {
+	feeds, records  int
+	newest, checked time.Time
+}
+
+// knowledge sums up the feeds of advisories, or those of signatures.
+func knowledge(r *sekisho.Report, advisories bool) (s sources) {
 	for _, f := range r.Feeds {
-		n += f.Records
-		if f.Newest.After(newest) {
-			newest = f.Newest
+		if (f.Kind == sekisho.FeedAdvisories) != advisories {
+			continue
+		}
+		s.feeds++
+		s.records += f.Records
+		if f.Newest.After(s.newest) {
+			s.newest = f.Newest
+		}
+		if s.checked.IsZero() || f.Checked.Before(s.checked) {
+			s.checked = f.Checked
 		}
 	}
-	return n, newest
+	return s
 }
 
 // os names the distribution and until when it is supported.

@@ -41,6 +41,7 @@ type State struct {
 	Validators map[string]Validator `json:"validators,omitempty"` // by URL
 	Cursors    map[string]string    `json:"cursors,omitempty"`    // by ecosystem or document: a date, an id, a sum
 	Newest     time.Time            `json:"newest,omitzero"`      // of the newest record
+	Skipped    map[string]int       `json:"skipped,omitempty"`    // records left out on purpose or broken, by reason; for status
 }
 
 // Validator tells whether a document changed (RFC 9110, section 8.8).

@@ -11,6 +11,7 @@ import (
 	"path"
 
 	"sekisho"
+	"sekisho/scan/symbol"
 )
 
 // Want says how an analyzer wants to see a file.
@@ -77,6 +78,7 @@ type Result struct {
 	Owns     []Owned           `json:"owns,omitempty"`
 	Licences []Licensed        `json:"licences,omitempty"`
 	Facts    []Fact            `json:"facts,omitempty"`
+	Symbols  symbol.Set        `json:"-"` // the functions of a program; kept beside the document
 }
 
 // Owned says that a package manager put files there.
@@ -103,5 +105,5 @@ func (r *Result) Problem(message string) { r.Problems = append(r.Problems, messa
 
 // Empty reports whether nothing was found.
 func (r *Result) Empty() bool {
-	return len(r.Packages)+len(r.Findings)+len(r.Problems)+len(r.Owns)+len(r.Licences)+len(r.Facts) == 0 && r.OS == nil
+	return len(r.Packages)+len(r.Findings)+len(r.Problems)+len(r.Owns)+len(r.Licences)+len(r.Facts) == 0 && r.OS == nil && !r.Symbols.Known()
 }

@@ -5,31 +5,51 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"sekisho/scan/symbol"
 )
 
 // Format is the version of the encoding; it is part of every cache key.
-const Format = 1
+const Format = 2
 
 // Encode writes the result: the length of a JSON document, the document, then
-// the sets of hashes one after another, each with its length. All integers are
-// little-endian, 64 bits.
+// the sets of hashes one after another, each with its length, then how many
+// files have functions, and of each of those its place among the files, the
+// length of the set and the set. All integers are little-endian, 64 bits.
 func (r *Result) Encode() ([]byte, error) {
 	head := *r
-	head.NonDirs, head.Dirs = nil, nil
+	head.NonDirs, head.Dirs, head.Code = nil, nil, nil
 	doc, err := json.Marshal(&head)
 	if err != nil {
 		return nil, fmt.Errorf("encode layer: %w", err)
 	}
-	out := binary.LittleEndian.AppendUint64(make([]byte, 0, len(doc)+8*(len(r.NonDirs)+len(r.Dirs))+1024), uint64(len(doc)))
+	out := binary.LittleEndian.AppendUint64(make([]byte, 0, len(doc)+8*(len(r.NonDirs)+len(r.Dirs)+len(r.Code))+1024), uint64(len(doc)))
 	out = append(out, doc...)
 	out = appendSet(out, r.NonDirs)
 	out = appendSet(out, r.Dirs)
+	out = appendSet(out, r.Code)
 	for _, f := range r.Files {
 		for _, o := range f.Owns {
 			out = appendSet(out, o.Paths)
 		}
 	}
-	return out, nil
+	return r.appendSymbols(out), nil
+}
+
+func (r *Result) appendSymbols(out []byte) []byte {
+	start, n := len(out), uint64(0)
+	out = binary.LittleEndian.AppendUint64(out, n)
+	for i, f := range r.Files {
+		if !f.Symbols.Known() {
+			continue
+		}
+		n++
+		out = binary.LittleEndian.AppendUint64(out, uint64(i))
+		out = binary.LittleEndian.AppendUint64(out, uint64(len(f.Symbols.Bytes())))
+		out = append(out, f.Symbols.Bytes()...)
+	}
+	binary.LittleEndian.PutUint64(out[start:], n)
+	return out
 }
 
 func appendSet(out []byte, set []uint64) []byte {
@@ -51,10 +71,20 @@ func Decode(data []byte) (*Result, error) {
 	if err := json.Unmarshal(doc, r); err != nil {
 		return nil, fmt.Errorf("decode layer: %w", err)
 	}
-	r.NonDirs, r.Dirs = d.set(), d.set()
+	r.NonDirs, r.Dirs, r.Code = d.set(), d.set(), d.set()
 	for i := range r.Files {
 		for j := range r.Files[i].Owns {
 			r.Files[i].Owns[j].Paths = d.set()
+		}
+	}
+	for range d.number() {
+		i, set := d.number(), d.bytes(d.number())
+		if d.bad || i >= uint64(len(r.Files)) {
+			return nil, fmt.Errorf("decode layer: cut short")
+		}
+		var err error
+		if r.Files[i].Symbols, err = symbol.Parse(set); err != nil {
+			return nil, fmt.Errorf("decode layer: %s: %w", r.Files[i].Path, err)
 		}
 	}
 	if d.bad || len(d.data) > 0 {

@@ -23,7 +23,8 @@ type Result struct {
 	// this layer is all that a lower layer needs to know.
 	NonDirs []uint64
 	Dirs    []uint64
-	Cached  bool `json:"-"`
+	Code    []uint64 // of files that can be run, loaded or compiled, by each name they may be listed under
+	Cached  bool     `json:"-"`
 }
 
 // File is what one file told.

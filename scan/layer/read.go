@@ -71,6 +71,7 @@ func (r *Reader) Read(ctx context.Context, l image.Layer, root string) (*Result,
 	res.Summary = summary
 	slices.Sort(res.NonDirs)
 	slices.Sort(res.Dirs)
+	slices.Sort(res.Code)
 	res.Files = slices.DeleteFunc(res.Files, func(f File) bool { return f.Empty() && len(f.Owns) == 0 })
 	slices.SortFunc(res.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return res, nil
@@ -204,6 +205,7 @@ func (v *visit) look(e *walk.Entry, path string, c *walk.Content) error {
 	var head []byte
 	if e.Type == walk.Regular {
 		head = c.Peek(analyze.HeadSize)
+		v.code(e, head)
 	}
 	v.set(e, path, head)
 	if e.Type == walk.Directory {
@@ -355,6 +357,9 @@ func (v *visit) add(path string, run func(*analyze.Result) error) {
 	f.Facts = append(f.Facts, out.Facts...)
 	if out.OS != nil {
 		f.OS = out.OS
+	}
+	if out.Symbols.Known() {
+		f.Symbols = out.Symbols
 	}
 }
 

@@ -177,6 +177,8 @@ func (c component) pack() sekisho.Package {
 			p.Dev = x.Value == "true"
 		case "sekisho:changed":
 			p.Changed = x.Value == "true"
+		case "sekisho:no_code":
+			p.NoCode = x.Value == "true"
 		}
 	}
 	return p

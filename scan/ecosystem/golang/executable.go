@@ -27,6 +27,8 @@ type executable struct {
 	data   []object.Part // where the build information may be
 	window window
 	legacy legacy // what is needed for Go 1.13 to 1.17
+
+	functions functions
 }
 
 type state uint8
@@ -34,7 +36,8 @@ type state uint8
 const (
 	reading state = iota // the front is not complete
 	looking
-	done // found, or no executable
+	found // nothing but functions are looked for
+	done  // no executable
 )
 
 // Write takes the next bytes of the file.
@@ -73,6 +76,7 @@ func (x *executable) Close() error {
 	}
 	if ok {
 		info.report(x.out)
+		x.out.Symbols = x.functions.of(info)
 	}
 	return nil
 }
@@ -86,6 +90,7 @@ func (x *executable) begin(front []byte) {
 		return
 	}
 	x.legacy.begin(outline, x.data, front)
+	x.functions.begin(outline)
 }
 
 // dataParts lists where the linker may have put the build information.
@@ -110,11 +115,15 @@ func writable(parts []object.Part) []object.Part {
 
 // feed looks at the bytes at x.at.
 func (x *executable) feed(p []byte) {
-	if x.state != looking {
+	if x.state == done {
 		return
 	}
 	start := x.at
 	x.at += uint64(len(p))
+	x.functions.feed(p, start)
+	if x.state == found {
+		return
+	}
 	x.legacy.feed(p, start)
 	for _, part := range x.data {
 		from, to := max(part.Off, start), min(part.End(), x.at)
@@ -130,7 +139,7 @@ func (x *executable) feed(p []byte) {
 		x.legacy.fill(p, start)
 	}
 	if x.window.found {
-		x.state = done
+		x.state = found
 	}
 }
 

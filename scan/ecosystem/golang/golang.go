@@ -1,7 +1,8 @@
 // Package golang reads the build information that the Go linker leaves in
 // executables, and the modules that go.mod asks for. What enters are ELF, PE
 // and Mach-O executables as they stream by, whatever their size, and go.mod
-// files; what leaves are modules, and the standard library as "stdlib".
+// files; what leaves are modules, the standard library as "stdlib", and the set
+// of the functions that an executable contains.
 // Executables that were packed after linking are not opened.
 package golang
 
@@ -19,7 +20,7 @@ func New() analyze.Analyzer { return reader{} }
 type reader struct{}
 
 func (reader) Name() string { return "golang" }
-func (reader) Version() int { return 2 }
+func (reader) Version() int { return 3 }
 
 // maxManifest is the largest go.mod that is read, in bytes.
 const maxManifest = 4 << 20

@@ -1,0 +1,189 @@
+package schema
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"sekisho"
+	"sekisho/scan/advisory"
+)
+
+// rating fills in the vendor's word about how bad it is.
+func (b *builder) rating(row *advisory.Record, a *affected) {
+	row.Rating = b.word(a)
+	row.Severity = string(severityOf(row.Rating))
+}
+
+// word returns the vendor's severity: Ubuntu's priority, what GHSA and Bitnami
+// say of the record, or the word that errata put before their summary.
+func (b *builder) word(a *affected) string {
+	for _, s := range slices.Concat(a.Severity, b.rec.Severity) {
+		if s.Type == "Ubuntu" {
+			return s.Score
+		}
+	}
+	for _, w := range []word{b.rec.DatabaseSpecific.Severity, a.DatabaseSpecific.Severity, a.EcosystemSpecific.Severity, a.DatabaseSpecific.Informational} {
+		if w != "" && len(w) < 40 {
+			return string(w)
+		}
+	}
+	if before, _, ok := strings.Cut(b.rec.Summary, ": "); ok && isErrata(a.Package.Ecosystem) && severityOf(before) != "" {
+		return before
+	}
+	return ""
+}
+
+// specific fills in what only some ecosystems have.
+func (b *builder) specific(row *advisory.Record, a *affected) {
+	es := &a.EcosystemSpecific
+	switch advisory.Group(row.Ecosystem) {
+	case "Ubuntu":
+		if strings.Contains(string(es.Availability), "Ubuntu Pro") || slices.Contains(row.Repositories, "pro") || esm(row.Ranges) {
+			row.Note = "the fix needs Ubuntu Pro"
+			if row.Status != sekisho.StatusFixed {
+				row.Note = "a fix would need Ubuntu Pro"
+			}
+		}
+	case "Rocky Linux":
+		for _, s := range a.Ranges {
+			if w := string(s.DatabaseSpecific.Repository); w != "" {
+				row.Note = "repository " + w
+			}
+		}
+		if strings.HasPrefix(b.rec.ID, "RXSA-") {
+			row.Repositories = []string{"sig"} // packages of special interest groups
+		}
+	case "Go":
+		for _, i := range es.Imports {
+			row.Symbols = append(row.Symbols, advisory.Symbols{Package: i.Path, GOOS: i.GOOS, GOARCH: i.GOARCH, Names: i.Symbols})
+		}
+		if list, _ := ranges(es.Custom, nil); len(list) > 0 {
+			row.Note = "in the project's own versions: " + describe(list)
+		}
+	case "crates.io":
+		if os := es.Affects.OS; len(os) > 0 {
+			row.Note = "only on " + strings.Join(os, ", ")
+		}
+	}
+}
+
+// esm reports whether a fix is one of Extended Security Maintenance, by its version.
+func esm(list []advisory.Range) bool {
+	return slices.ContainsFunc(list, func(r advisory.Range) bool {
+		return strings.Contains(r.Fixed, "~esm") || strings.Contains(r.Fixed, "+esm")
+	})
+}
+
+func describe(list []advisory.Range) string {
+	var parts []string
+	for _, r := range list {
+		var ends []string
+		if r.Introduced != "" {
+			ends = append(ends, ">= "+r.Introduced)
+		}
+		if r.Fixed != "" {
+			ends = append(ends, "< "+r.Fixed)
+		}
+		if r.Last != "" {
+			ends = append(ends, "<= "+r.Last)
+		}
+		if ends == nil {
+			ends = []string{"all"}
+		}
+		parts = append(parts, strings.Join(ends, ", "))
+	}
+	return strings.Join(parts, " or ")
+}
+
+// stream is a module stream in a summary: "Important: nodejs:18 security update".
+var stream = regexp.MustCompile(`\b[A-Za-z0-9][A-Za-z0-9._+-]*:[A-Za-z0-9][A-Za-z0-9._+-]*`)
+
+// modules returns the module streams a row is about. Only builds of modules,
+// which their release tells, have one. An update of two streams does not say
+// which package is whose: the row is told of both, and the installed package's
+// label decides.
+func (b *builder) modules(row *advisory.Record, a *affected) []string {
+	if g := advisory.Group(row.Ecosystem); g != "AlmaLinux" && g != "Rocky Linux" {
+		return []string{""}
+	}
+	if !slices.ContainsFunc(row.Ranges, func(r advisory.Range) bool { return strings.Contains(r.Fixed, ".module") }) {
+		return []string{""}
+	}
+	streams := slices.Compact(slices.Sorted(slices.Values(stream.FindAllString(b.rec.Summary, 8))))
+	if len(streams) == 0 {
+		row.Note = "build of a module; the stream is not named"
+		return []string{""}
+	}
+	return streams
+}
+
+// security reports whether an erratum that names no CVE is about security all
+// the same.
+func security(rec *record) bool {
+	return strings.Contains(strings.ToLower(rec.Summary), "security") && !strings.HasPrefix(rec.ID, "ALEA") && !strings.HasPrefix(rec.ID, "ALBA")
+}
+
+// details makes the detail for each group that has rows.
+func (b *builder) details() {
+	rec, out := b.rec, b.out
+	detail := advisory.Detail{
+		ID: rec.ID, Title: rec.Summary, CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
+		Aliases: b.aliases(), Published: parseTime(rec.Published), Modified: out.Modified,
+	}
+	out.text = advisory.Text{ID: rec.ID, Text: rec.Details, References: b.references()}
+	for _, row := range out.rows {
+		group := advisory.Group(row.Ecosystem)
+		if slices.ContainsFunc(out.details, func(d advisory.Detail) bool { return d.Group == group }) {
+			continue
+		}
+		detail.Group, detail.Ratings = group, nil
+		if row.Rating != "" {
+			detail.Ratings = []sekisho.Rating{{Source: source(rec.ID), Severity: sekisho.Severity(row.Severity), Word: row.Rating}}
+		}
+		out.details = append(out.details, detail)
+	}
+}
+
+// cvss returns the distinct vectors of the record and of its packages.
+func (b *builder) cvss() (out []sekisho.CVSS) {
+	add := func(list []severity) {
+		for _, s := range list {
+			c := sekisho.CVSS{Source: source(b.rec.ID), Version: vectorVersion(s.Type, s.Score), Vector: s.Score}
+			if c.Version != "" && len(c.Vector) < 400 && len(out) < 16 && !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	add(b.rec.Severity)
+	for i := range b.rec.Affected {
+		add(b.rec.Affected[i].Severity)
+	}
+	return out
+}
+
+func vectorVersion(kind, vector string) string {
+	switch {
+	case kind == "CVSS_V2" && strings.HasPrefix(vector, "AV:"):
+		return "2.0"
+	case kind == "CVSS_V3" && strings.HasPrefix(vector, "CVSS:3.0/"):
+		return "3.0"
+	case kind == "CVSS_V3" && strings.HasPrefix(vector, "CVSS:3.1/"):
+		return "3.1"
+	case kind == "CVSS_V4" && strings.HasPrefix(vector, "CVSS:4.0/"):
+		return "4.0"
+	}
+	return ""
+}
+
+func (b *builder) references() (out []sekisho.Reference) {
+	if url := string(b.rec.DatabaseSpecific.URL); url != "" {
+		out = append(out, sekisho.Reference{Name: "ADVISORY", URL: url})
+	}
+	for _, r := range b.rec.References[:min(len(b.rec.References), 200)] {
+		if strings.HasPrefix(r.URL, "https://") || strings.HasPrefix(r.URL, "http://") {
+			out = append(out, sekisho.Reference{Name: r.Type, URL: r.URL})
+		}
+	}
+	return out
+}

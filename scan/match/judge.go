@@ -1,0 +1,305 @@
+package match
+
+import (
+	"slices"
+	"strings"
+
+	"sekisho"
+	"sekisho/scan/advisory"
+	"sekisho/scan/version"
+)
+
+// verdict is what one record says about one package.
+type verdict struct {
+	feed      string
+	record    advisory.Record
+	installed string // the version that was compared
+	status    string // sekisho.Status…
+	hit       string // the interval that holds the version, as people write it
+	fixes     []string
+	note      string
+	reachable string
+}
+
+// candidate judges a record that was found under a name of the package. A
+// source package's record is compared with the source's version, and a binary's
+// name says nothing about a source of the same name, nor the other way round.
+func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (verdict, bool) {
+	n := namesOf(p)
+	known, installed := n.binary, n.version
+	if r.Source {
+		known, installed = n.source, n.sourceVersion
+	}
+	if advisory.Normalise(ecosystem, known) != name {
+		return verdict{}, false
+	}
+	return m.judge(p, feed, r, installed, scheme)
+}
+
+// judge compares the version with one record.
+func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, installed string, scheme version.Scheme) (verdict, bool) {
+	v := verdict{feed: feed, installed: installed, status: r.Status, note: r.Note}
+	note, ok := m.means(p, r)
+	if !ok {
+		return v, false
+	}
+	v.note = joined(v.note, note)
+	if r.Status == sekisho.StatusNotAffected {
+		v.record = *r
+		return v, true
+	}
+	hit, unknown := within(r, installed, scheme)
+	if !hit {
+		return v, false
+	}
+	if unknown {
+		v.status = sekisho.StatusUnknown
+	}
+	v.record = *r
+	v.hit, v.fixes = intervals(r, installed, scheme)
+	if v.status == "" || v.status == sekisho.StatusFixed && len(v.fixes) == 0 {
+		v.status = sekisho.StatusAffected
+		if len(v.fixes) > 0 {
+			v.status = sekisho.StatusFixed
+		}
+	}
+	m.pro(r, &v)
+	v.reachable = m.reach(p, r)
+	return v, true
+}
+
+// means reports whether a record is about this build of the package, and what
+// is less than sure about that.
+func (m *matcher) means(p *sekisho.Package, r *advisory.Record) (note string, ok bool) {
+	if len(r.Binaries) > 0 && !slices.Contains(r.Binaries, p.Name) {
+		return "", false
+	}
+	if len(r.Arch) > 0 && p.Arch != "" && p.Arch != "noarch" && p.Arch != "all" && !slices.Contains(r.Arch, p.Arch) {
+		return "", false
+	}
+	if p.Type == "rpm" {
+		if note, ok = stream(p, r); !ok {
+			return "", false
+		}
+		if !flavoured(p.Version, r) {
+			return "", false
+		}
+	}
+	return note, m.entitled(r)
+}
+
+// stream compares modularity streams: a statement about one stream says nothing
+// about another (Fedora Modularity, "modulemd"). Where a database lost its
+// labels, the release string still tells a module's build from others.
+func stream(p *sekisho.Package, r *advisory.Record) (note string, ok bool) {
+	modular := strings.Contains(p.Version, ".module+") || strings.Contains(p.Version, ".module_")
+	if r.Module != "" {
+		if p.Module != "" {
+			name, rest, _ := strings.Cut(p.Module, ":")
+			id, _, _ := strings.Cut(rest, ":")
+			return "", r.Module == name+":"+id
+		}
+		return "no modularity label; compared with stream " + r.Module, modular
+	}
+	if !modular && p.Module == "" {
+		return "", !slices.ContainsFunc(r.Ranges, func(x advisory.Range) bool { return strings.Contains(x.Fixed, ".module") })
+	}
+	for _, x := range r.Ranges {
+		if x.Fixed == "" {
+			continue
+		}
+		if !strings.Contains(x.Fixed, ".module") {
+			return "", false
+		}
+		return "the feed names no stream", true
+	}
+	return "", true
+}
+
+// flavours of builds whose versions compare only among themselves (Oracle).
+var flavours = []string{"ksplice", "_fips", "uek"}
+
+func flavoured(installed string, r *advisory.Record) bool {
+	for _, f := range flavours {
+		want := strings.Contains(installed, f)
+		for _, x := range r.Ranges {
+			if x.Fixed != "" && strings.Contains(x.Fixed, f) != want {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// pro marks what only paying customers of Ubuntu get.
+const pro = "pro"
+
+// entitled reports whether the target gets what the record's repositories hold:
+// those without one, the mainline of Red Hat's releases, and what the caller
+// names.
+func (m *matcher) entitled(r *advisory.Record) bool {
+	if len(r.Repositories) == 0 {
+		return true
+	}
+	for _, repo := range r.Repositories {
+		if repo == pro || mainline(repo) || slices.Contains(m.Repositories, repo) {
+			return true
+		}
+	}
+	return false
+}
+
+// mainline reports whether a repository is the ordinary one of a release: a CPE
+// of enterprise_linux itself, not of its extended streams or of other products.
+func mainline(repo string) bool {
+	cpe, ok := strings.CutPrefix(repo, "cpe:/")
+	if !ok {
+		return repo == "main" || repo == "core"
+	}
+	parts := strings.Split(cpe, ":")
+	return len(parts) >= 3 && parts[1] == "redhat" && (parts[2] == "enterprise_linux" || parts[2] == "rhel_software_collections" || strings.HasPrefix(parts[2], "enterprise_linux_"))
+}
+
+// pro says that a fix exists for customers only.
+func (m *matcher) pro(r *advisory.Record, v *verdict) {
+	if !slices.Contains(r.Repositories, pro) || slices.Contains(m.Repositories, pro) || len(v.fixes) == 0 {
+		return
+	}
+	v.note = joined(v.note, "fixed in Ubuntu Pro: "+strings.Join(v.fixes, ", "))
+	v.status, v.fixes = sekisho.StatusAffected, nil
+}
+
+func joined(a, b string) string {
+	if a == "" || a == b {
+		return b
+	}
+	if b == "" {
+		return a
+	}
+	return a + "; " + b
+}
+
+// within reports whether the record's versions hold the installed one. Bounds
+// that cannot be compared leave it unknown, which is not safe.
+func within(r *advisory.Record, installed string, scheme version.Scheme) (hit, unknown bool) {
+	if slices.Contains(r.Versions, installed) {
+		return true, false
+	}
+	for _, v := range r.Versions {
+		if c, err := version.Compare(scheme, v, installed); err == nil && c == 0 {
+			return true, false
+		}
+	}
+	for _, x := range r.Ranges {
+		in, err := inside(x, installed, scheme)
+		if in && err == nil {
+			return true, false
+		}
+		unknown = unknown || err != nil
+	}
+	return unknown, unknown
+}
+
+// inside reports whether a range holds a version.
+func inside(x advisory.Range, v string, scheme version.Scheme) (bool, error) {
+	if x.Introduced != "" && x.Introduced != "0" {
+		if c, err := version.Compare(scheme, v, x.Introduced); err != nil || c < 0 {
+			return false, err
+		}
+	}
+	if x.Fixed != "" {
+		c, err := version.Compare(scheme, v, x.Fixed)
+		return c < 0, err
+	}
+	if x.Last != "" {
+		c, err := version.Compare(scheme, v, x.Last)
+		return c <= 0, err
+	}
+	return true, nil
+}
+
+// intervals writes the range that holds the version, and lists the versions
+// that end it: its own fix, else the fixes of later ranges.
+func intervals(r *advisory.Record, installed string, scheme version.Scheme) (hit string, fixes []string) {
+	var later []string
+	for _, x := range r.Ranges {
+		in, err := inside(x, installed, scheme)
+		if err != nil {
+			in = len(r.Ranges) == 1
+		}
+		switch {
+		case in && hit == "":
+			hit = write(x)
+			if x.Fixed != "" {
+				fixes = append(fixes, x.Fixed)
+			}
+		case x.Fixed != "":
+			if c, err := version.Compare(scheme, x.Fixed, installed); err == nil && c > 0 {
+				later = append(later, x.Fixed)
+			}
+		}
+	}
+	if hit == "" && len(r.Versions) > 0 {
+		hit = "= " + installed
+	}
+	if len(fixes) == 0 {
+		fixes = later
+	}
+	return hit, fixes
+}
+
+func write(x advisory.Range) string {
+	var parts []string
+	if x.Introduced != "" && x.Introduced != "0" {
+		parts = append(parts, ">= "+x.Introduced)
+	}
+	switch {
+	case x.Fixed != "":
+		parts = append(parts, "< "+x.Fixed)
+	case x.Last != "":
+		parts = append(parts, "<= "+x.Last)
+	}
+	if len(parts) == 0 {
+		return "all versions"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// reach tells whether a Go program holds what the record says is vulnerable.
+func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) string {
+	if p.Type != "golang" {
+		return ""
+	}
+	if len(r.Symbols) == 0 || m.Programs == nil || p.Found != sekisho.Embedded {
+		return sekisho.ReachableUnknown
+	}
+	known := false
+	for _, path := range p.Locations {
+		program, ok := m.Programs(path)
+		if !ok {
+			return sekisho.ReachableUnknown
+		}
+		known = true
+		for _, s := range r.Symbols {
+			if holds(program, s) {
+				return sekisho.ReachableYes
+			}
+		}
+	}
+	if !known {
+		return sekisho.ReachableUnknown
+	}
+	return sekisho.ReachableNo
+}
+
+// holds reports whether a program has one of the functions. Platforms are those
+// of Linux: that is where containers run.
+func holds(program Functions, s advisory.Symbols) bool {
+	if len(s.GOOS) > 0 && !slices.Contains(s.GOOS, "linux") {
+		return false
+	}
+	if len(s.Names) == 0 {
+		return program.Has(s.Package, "")
+	}
+	return slices.ContainsFunc(s.Names, func(name string) bool { return program.Has(s.Package, name) })
+}
