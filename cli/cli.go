@@ -84,7 +84,7 @@ func (a *app) root() *cobra.Command {
 		return sekisho.Errorf(sekisho.Usage, "%w", err).WithHint("sekisho %s --help", strings.TrimPrefix(cmd.CommandPath(), "sekisho "))
 	})
 	root.PersistentFlags().String("lang", "", t("cli.flag.lang"))
-	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.rulesCommand(), a.versionCommand())
+	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.advisoryCommand(), a.rulesCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
 	root.InitDefaultHelpFlag()
 	commands := append(root.Commands(), root)
