@@ -37,9 +37,7 @@ var owners = []struct {
 	rooms  []string
 	reason string
 }{
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory/table"}, "zstd"},
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "scan/advisory", "internal/mkimage"}, "zstd"},
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory/table", "scan/advisory/bundle"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
@@ -47,7 +45,6 @@ var owners = []struct {
 	{"github.com/goccy/go-yaml", []string{"policy", "scan/secret/rulefile", "scan/advisory/update"}, "YAML with line and column in errors"},
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
-	{"github.com/ulikunitz/xz", []string{"scan/content"}, "xz inside images"},
 	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},

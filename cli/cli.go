@@ -28,13 +28,8 @@ type Process struct {
 	Stderr io.Writer
 }
 
-// memoryTarget is the heap size, in bytes, from which on the garbage collector
-// works harder rather than let the heap grow.
-const memoryTarget = 120 << 20
-
 // Main runs the program and returns its exit status.
 func Main(ctx context.Context, p Process) int {
-	debug.SetMemoryLimit(memoryTarget)
 	a := &app{Process: p, texts: i18n.New(language(p))}
 	root := a.root()
 	root.SetArgs(p.Args)
@@ -80,9 +75,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetUsageTemplate(a.usageTemplate())
 	root.SetVersionTemplate("sekisho {{.Version}}\n")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return sekisho.Errorf(sekisho.Usage, "%w", err).WithHint("sekisho %s --help", strings.TrimPrefix(cmd.CommandPath(), "sekisho "))
-	})
+	root.SetFlagErrorFunc(misused)
 	root.PersistentFlags().String("lang", "", t("cli.flag.lang"))
 	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.advisoryCommand(), a.rulesCommand(), a.versionCommand())
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
@@ -98,16 +91,6 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	return root
-}
-
-// usageArgs marks errors about arguments as usage errors.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return sekisho.Errorf(sekisho.Usage, "%w", err).WithHint("sekisho %s --help", strings.TrimPrefix(cmd.CommandPath(), "sekisho "))
-		}
-		return nil
-	}
 }
 
 func (a *app) usageTemplate() string {
@@ -176,7 +159,7 @@ func (a *app) finish(err error) int {
 		fmt.Fprintf(a.Stderr, "sekisho: %s\n", a.texts.Text("cli.interrupted"))
 		return statusFailed
 	}
-	fmt.Fprintf(a.Stderr, "sekisho: %s: %s\n", a.texts.Text("cli.error"), visible(err.Error()))
+	fmt.Fprintf(a.Stderr, "sekisho: %s: %s\n", a.texts.Text("cli.error"), visible(a.misuse(err)))
 	if e != nil && e.Hint != "" {
 		fmt.Fprintf(a.Stderr, "sekisho: %s: %s\n", a.texts.Text("cli.hint"), visible(e.Hint))
 	}

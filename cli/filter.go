@@ -14,16 +14,17 @@ import (
 
 // filter chooses what is shown and what fails the run.
 type filter struct {
-	severity sekisho.Severity
-	failOn   sekisho.Severity
-	kinds    []string
-	paths    []string
-	skip     []string
-	age      int // days that the newest signatures may be old; 0 does not ask
+	severity    sekisho.Severity
+	failOn      sekisho.Severity
+	kinds       []string
+	paths       []string
+	skip        []string
+	age         int // days that the newest signatures may be old; 0 does not ask
+	advisoryAge int // days since the feeds of advisories were asked; 0 does not ask
 }
 
 func newFilter(f *scanFlags) (*filter, error) {
-	out := &filter{kinds: f.kinds, paths: f.paths, skip: f.skip, age: f.signatureAge}
+	out := &filter{kinds: f.kinds, paths: f.paths, skip: f.skip, age: f.signatureAge, advisoryAge: f.advisoryAge}
 	var err error
 	if out.severity, err = severity("severity", f.severity); err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (f *filter) path(p string) bool {
 // decide sets the report's decision when --fail-on or --max-signature-age asks
 // for one.
 func (f *filter) decide(r *sekisho.Report) {
-	if f.failOn == "" && f.age == 0 {
+	if f.failOn == "" && f.age == 0 && f.advisoryAge == 0 {
 		return
 	}
 	d := &sekisho.Decision{Result: sekisho.Allow, Policy: f.policy(), Reasons: []sekisho.Reason{}}
@@ -93,6 +94,9 @@ func (f *filter) decide(r *sekisho.Report) {
 		}
 	}
 	if reason, old := f.signaturesOld(r); old {
+		d.Reasons = append(d.Reasons, reason)
+	}
+	if reason, old := f.advisoriesOld(r); old {
 		d.Reasons = append(d.Reasons, reason)
 	}
 	if len(d.Reasons) > 0 {
@@ -109,6 +113,9 @@ func (f *filter) policy() string {
 	if f.age > 0 {
 		parts = append(parts, fmt.Sprintf("--max-signature-age %d", f.age))
 	}
+	if f.advisoryAge > 0 {
+		parts = append(parts, fmt.Sprintf("--max-advisory-age %d", f.advisoryAge))
+	}
 	return strings.Join(parts, " ")
 }
 
@@ -120,7 +127,7 @@ func (f *filter) signaturesOld(r *sekisho.Report) (sekisho.Reason, bool) {
 	}
 	var newest time.Time
 	for _, x := range r.Feeds {
-		if x.Newest.After(newest) {
+		if x.Kind != sekisho.FeedAdvisories && x.Newest.After(newest) {
 			newest = x.Newest
 		}
 	}
@@ -132,6 +139,25 @@ func (f *filter) signaturesOld(r *sekisho.Report) (sekisho.Reason, bool) {
 		evidence = newest.Format(time.DateOnly)
 	}
 	return sekisho.Reason{Control: "signature-age", Message: fmt.Sprintf("signatures older than %d days", f.age), Evidence: evidence}, true
+}
+
+// advisoriesOld judges when the feeds of advisories were last asked: the one
+// that was asked longest ago counts. Without a database that is too old.
+func (f *filter) advisoriesOld(r *sekisho.Report) (sekisho.Reason, bool) {
+	if f.advisoryAge == 0 {
+		return sekisho.Reason{}, false
+	}
+	var oldest time.Time
+	name := "none"
+	for _, x := range r.Feeds {
+		if x.Kind == sekisho.FeedAdvisories && (oldest.IsZero() || x.Checked.Before(oldest)) {
+			oldest, name = x.Checked, x.Name+" "+x.Checked.Format(time.DateOnly)
+		}
+	}
+	if !oldest.IsZero() && r.Generated.Sub(oldest) <= time.Duration(f.advisoryAge)*24*time.Hour {
+		return sekisho.Reason{}, false
+	}
+	return sekisho.Reason{Control: "advisory-age", Message: fmt.Sprintf("advisories last checked more than %d days ago", f.advisoryAge), Evidence: name}, true
 }
 
 // verdict is the error that a denied report ends with.

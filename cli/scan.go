@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 	"sekisho/scan"
 	"sekisho/scan/analyze"
 	"sekisho/scan/cache"
+	"sekisho/scan/symbol"
 )
 
 // scanFlags are the flags of scan.
@@ -28,6 +28,9 @@ type scanFlags struct {
 	format              string
 	failOn              string
 	signatureAge        int
+	advisoryAge         int
+	db                  string
+	programs            programs // set by the scan
 	severity            string
 	kinds, paths, skip  []string
 	exceptions          string
@@ -49,6 +52,8 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringVar(&f.format, "format", "", t("cli.flag.format"))
 	flags.StringVar(&f.failOn, "fail-on", "", t("cli.flag.fail_on"))
 	flags.IntVar(&f.signatureAge, "max-signature-age", 0, t("cli.flag.signature_age"))
+	flags.StringVar(&f.db, "db", "", t("cli.flag.db"))
+	flags.IntVar(&f.advisoryAge, "max-advisory-age", 0, t("cli.flag.advisory_age"))
 	flags.StringVar(&f.severity, "severity", "", t("cli.flag.severity"))
 	flags.StringSliceVar(&f.kinds, "kind", nil, t("cli.flag.kind"))
 	flags.StringSliceVar(&f.paths, "path", nil, t("cli.flag.path"))
@@ -112,6 +117,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 		return err
 	}
 	report.Generated = now
+	if err := a.vulnerabilities(report, f); err != nil {
+		return err
+	}
 	if accepted != nil {
 		accepted.Apply(report.Findings, now)
 	}
@@ -138,7 +146,8 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		return src.report, nil
 	}
 	defer src.image.Close()
-	o := scan.Options{Jobs: f.jobs, Now: now, Tool: tool}
+	f.programs = programs{}
+	o := scan.Options{Jobs: f.jobs, Now: now, Tool: tool, Programs: func(path string, set symbol.Set) { f.programs[path] = set }}
 	key := cache.NewKey()
 	if !f.noCache {
 		if o.Cache, err = a.cache(f); err != nil {
@@ -173,21 +182,6 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 		onlyNew(report)
 	}
 	return report, nil
-}
-
-// scanMemory is how far the heap may grow during a scan, in bytes, beyond the
-// rules that were loaded, before the garbage collector works harder.
-const scanMemory = 90 << 20
-
-// limitMemory bounds the memory of a scan. GOMEMLIMIT overrides it.
-func (a *app) limitMemory() {
-	if a.Getenv("GOMEMLIMIT") != "" {
-		return
-	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	debug.SetMemoryLimit(int64(m.HeapAlloc) + scanMemory)
 }
 
 // onlyNew leaves the findings that the staged changes bring: not those that the

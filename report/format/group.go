@@ -36,15 +36,26 @@ func groups(r *sekisho.Report) (list []group) {
 
 // counts are findings by severity, without the suppressed.
 func counts(r *sekisho.Report) (n map[sekisho.Severity]int, suppressed int) {
+	n, accepted, cleared := tallied(r)
+	return n, accepted + cleared
+}
+
+// tallied counts findings by severity, those that somebody accepted, and those
+// that somebody or something cleared: a statement of VEX, functions that are not
+// in the program.
+func tallied(r *sekisho.Report) (n map[sekisho.Severity]int, accepted, cleared int) {
 	n = map[sekisho.Severity]int{}
 	for _, x := range r.Findings {
-		if x.Suppressed != nil {
-			suppressed++
-			continue
+		switch {
+		case x.Suppressed == nil:
+			n[x.Severity]++
+		case x.Suppressed.By == "" || x.Suppressed.By == "exception":
+			accepted++
+		default:
+			cleared++
 		}
-		n[x.Severity]++
 	}
-	return n, suppressed
+	return n, accepted, cleared
 }
 
 // tally counts one thing by name, most first.

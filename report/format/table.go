@@ -129,7 +129,7 @@ func (w *writer) os() string {
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
 func (w *writer) findings() {
-	n, suppressed := counts(w.r)
+	n, suppressed, cleared := tallied(w.r)
 	var parts []string
 	for _, s := range sekisho.Severities() {
 		if n[s] > 0 {
@@ -138,6 +138,9 @@ func (w *writer) findings() {
 	}
 	if suppressed > 0 {
 		parts = append(parts, w.t("report.suppressed", "count", suppressed))
+	}
+	if cleared > 0 {
+		parts = append(parts, w.t("report.cleared", "count", cleared))
 	}
 	if len(parts) == 0 {
 		parts = []string{w.t("report.none")}

@@ -65,6 +65,11 @@ func piles(r *sekisho.Report) []pile {
 		}
 		list[i].add(x)
 	}
+	for i := range list {
+		slices.SortStableFunc(list[i].Findings, func(a, b sekisho.Finding) int {
+			return cmp.Or(b.Severity.Rank()-a.Severity.Rank(), urgent(b)-urgent(a), cmp.Compare(likely(b), likely(a)))
+		})
+	}
 	slices.SortStableFunc(list, func(a, b pile) int {
 		return cmp.Or(b.Severity().Rank()-a.Severity().Rank(), b.urgent()-a.urgent(), len(b.Findings)-len(a.Findings), strings.Compare(a.Name, b.Name))
 	})
@@ -85,12 +90,21 @@ func (p *pile) add(x sekisho.Finding) {
 	p.Findings = append(p.Findings, x)
 }
 
-// urgent is 1 when one of the flaws is known to be exploited.
-func (p pile) urgent() int {
-	if slices.ContainsFunc(p.Findings, func(x sekisho.Finding) bool { return x.KEV != nil || x.Malicious }) {
+// urgent is 1 when the worst flaw is known to be exploited.
+func (p pile) urgent() int { return urgent(p.Findings[0]) }
+
+func urgent(x sekisho.Finding) int {
+	if x.KEV != nil || x.Malicious {
 		return 1
 	}
 	return 0
+}
+
+func likely(x sekisho.Finding) float64 {
+	if x.EPSS == nil {
+		return 0
+	}
+	return x.EPSS.Score
 }
 
 // vulnerable counts flaws, each once whatever the number of its packages.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"sekisho"
 	"sekisho/scan/advisory/table"
@@ -167,8 +168,8 @@ func (b *Builder) Signal(s Signal) error {
 // named refuses names that cannot be keys.
 func (b *Builder) named(part, name, id string) bool {
 	for _, s := range []string{part, name, id} {
-		if s == "" || len(s) > table.MaxKey/4 || strings.IndexByte(s, 0) >= 0 {
-			b.refuse("record %.80q about %.80q of %.80q: a name is empty, too long or has a zero byte", id, name, part)
+		if s == "" || len(s) > table.MaxKey/4 || strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+			b.refuse("record %.80q about %.80q of %.80q: a name is empty, too long or not text", id, name, part)
 			return false
 		}
 	}

@@ -2,7 +2,9 @@ package advisory_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,14 +63,19 @@ func openDB(t testing.TB, dir string) *advisory.DB {
 // want is what a package's records should be: by id, in any order.
 func same(t testing.TB, what string, got []advisory.Found, want []advisory.Record) {
 	t.Helper()
-	less := func(a, b advisory.Record) bool {
-		return a.ID+a.Module+first(a).Fixed+first(a).Introduced < b.ID+b.Module+first(b).Fixed+first(b).Introduced
+	order := func(a, b advisory.Record) int {
+		return strings.Compare(a.ID+a.Module+first(a).Fixed+first(a).Introduced, b.ID+b.Module+first(b).Fixed+first(b).Introduced)
 	}
 	var records []advisory.Record
 	for _, f := range got {
 		records = append(records, f.Record)
 	}
-	if d := cmp.Diff(want, records, cmpopts.SortSlices(less), cmpopts.EquateEmpty()); d != "" {
+	slices.SortFunc(records, order)
+	slices.SortFunc(want, order)
+	if len(want)+len(records) == 0 || reflect.DeepEqual(want, records) {
+		return
+	}
+	if d := cmp.Diff(want, records, cmpopts.EquateEmpty()); d != "" {
 		t.Fatalf("%s: want -, got +\n%s", what, d)
 	}
 }
@@ -95,7 +102,7 @@ func TestReal(t *testing.T) {
 	for i := range all {
 		for _, r := range all[i].records() {
 			k := [2]string{r.Ecosystem, r.Package}
-			if !slices.ContainsFunc(want[k], func(o advisory.Record) bool { return cmp.Equal(o, r) }) {
+			if !slices.ContainsFunc(want[k], func(o advisory.Record) bool { return o.ID == r.ID && reflect.DeepEqual(o, r) }) {
 				want[k] = append(want[k], r)
 				n++
 			}
@@ -122,8 +129,11 @@ func TestReal(t *testing.T) {
 		if !ok || !ok2 || errors.Join(err, err2) != nil {
 			t.Fatalf("%s: %v %v %v", wd.ID, ok, ok2, errors.Join(err, err2))
 		}
-		seconds := cmp.Transformer("seconds", func(t time.Time) int64 { return t.Unix() })
-		if d := cmp.Diff(wd, d, seconds, cmpopts.EquateEmpty()) + cmp.Diff(wt, text, cmpopts.EquateEmpty()); d != "" {
+		wd.Modified, wd.Published = wd.Modified.Truncate(time.Second), wd.Published.Truncate(time.Second)
+		if reflect.DeepEqual(wd, d) && reflect.DeepEqual(wt, text) {
+			continue
+		}
+		if d := cmp.Diff(wd, d, cmpopts.EquateEmpty()) + cmp.Diff(wt, text, cmpopts.EquateEmpty()); d != "" {
 			t.Fatalf("%s: want -, got +\n%s", wd.ID, d)
 		}
 	}

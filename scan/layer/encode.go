@@ -10,7 +10,7 @@ import (
 )
 
 // Format is the version of the encoding; it is part of every cache key.
-const Format = 2
+const Format = 3
 
 // Encode writes the result: the length of a JSON document, the document, then
 // the sets of hashes one after another, each with its length, then how many

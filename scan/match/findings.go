@@ -42,10 +42,11 @@ func (m *matcher) findings(p *sekisho.Package, list []verdict, scheme version.Sc
 func (m *matcher) finding(p *sekisho.Package, f *flaw, scheme version.Scheme) (sekisho.Finding, error) {
 	v, _ := f.decisive()
 	x := sekisho.Finding{Kind: sekisho.Vulnerability, ID: f.ids[0], Status: v.status, Package: &sekisho.PackageRef{Name: p.Name, Version: p.Version, PURL: p.PURL},
-		FixedIn: f.fixes(scheme), Location: m.place(p), Vulnerable: &sekisho.Vulnerable{Match: m.why(p, v, scheme), Reachable: reached(f)}}
+		FixedIn: f.fixes(scheme), Vulnerable: &sekisho.Vulnerable{Match: m.why(p, v, scheme), Reachable: reached(f)}}
 	if v.status != sekisho.StatusFixed {
 		x.FixedIn = nil
 	}
+	x.Location, x.Places = m.places(p, v)
 	for _, w := range f.verdicts {
 		x.Advisories = append(x.Advisories, w.record.Advisories...)
 		x.Malicious = x.Malicious || w.record.Malicious
@@ -74,18 +75,27 @@ func (m *matcher) finding(p *sekisho.Package, f *flaw, scheme version.Scheme) (s
 
 func (m *matcher) ecosystem(p *sekisho.Package) string { return Ecosystem(p.Type, m.distribution) }
 
-// place names the file that tells of the package and who brought it.
-func (m *matcher) place(p *sekisho.Package) sekisho.Location {
-	l := sekisho.Location{Layer: p.Layer, Changed: p.Changed}
-	if len(p.Locations) > 0 {
-		l.Path = p.Locations[0]
-	}
+// places names the files that tell of the package, of a Go program's those that
+// hold the flaw, and who brought them.
+func (m *matcher) places(p *sekisho.Package, v verdict) (first sekisho.Location, others []sekisho.Location) {
+	first = sekisho.Location{Layer: p.Layer, Changed: p.Changed}
 	for _, layer := range m.report.Target.Layers {
 		if layer.DiffID == p.Layer && p.Layer != "" {
-			l.Instruction = layer.Instruction
+			first.Instruction = layer.Instruction
 		}
 	}
-	return l
+	paths := p.Locations
+	if len(v.holders) > 0 {
+		paths = v.holders
+	}
+	for i, path := range paths {
+		if i == 0 {
+			first.Path = path
+			continue
+		}
+		others = append(others, sekisho.Location{Path: path, Layer: p.Layer, Changed: p.Changed})
+	}
+	return first, others
 }
 
 func (m *matcher) why(p *sekisho.Package, v verdict, scheme version.Scheme) sekisho.Match {
@@ -141,7 +151,10 @@ func (m *matcher) signals(x *sekisho.Finding, ids []string) error {
 			}
 			enrich(x, feed, d)
 		}
-		s := m.db.Signal(id)
+		s, err := m.db.Signal(id)
+		if err != nil {
+			return err
+		}
 		if s.EPSS != nil && (x.EPSS == nil || s.EPSS.Score > x.EPSS.Score) {
 			x.EPSS = s.EPSS
 		}

@@ -19,6 +19,7 @@ type verdict struct {
 	fixes     []string
 	note      string
 	reachable string
+	holders   []string // paths of the programs that hold the vulnerable functions
 }
 
 // candidate judges a record that was found under a name of the package. A
@@ -64,7 +65,7 @@ func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, ins
 		}
 	}
 	m.pro(r, &v)
-	v.reachable = m.reach(p, r)
+	v.reachable, v.holders = m.reach(p, r)
 	return v, true
 }
 
@@ -265,31 +266,33 @@ func write(x advisory.Range) string {
 	return strings.Join(parts, ", ")
 }
 
-// reach tells whether a Go program holds what the record says is vulnerable.
-func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) string {
+// reach tells whether Go programs hold what the record says is vulnerable, and
+// which do.
+func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, holders []string) {
 	if p.Type != "golang" {
-		return ""
+		return "", nil
 	}
 	if len(r.Symbols) == 0 || m.Programs == nil || p.Found != sekisho.Embedded {
-		return sekisho.ReachableUnknown
+		return sekisho.ReachableUnknown, nil
 	}
-	known := false
+	answer = sekisho.ReachableNo
 	for _, path := range p.Locations {
 		program, ok := m.Programs(path)
-		if !ok {
-			return sekisho.ReachableUnknown
-		}
-		known = true
-		for _, s := range r.Symbols {
-			if holds(program, s) {
-				return sekisho.ReachableYes
+		switch {
+		case !ok:
+			holders = append(holders, path)
+			if answer == sekisho.ReachableNo {
+				answer = sekisho.ReachableUnknown
 			}
+		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return holds(program, s) }):
+			holders = append(holders, path)
+			answer = sekisho.ReachableYes
 		}
 	}
-	if !known {
-		return sekisho.ReachableUnknown
+	if len(p.Locations) == 0 {
+		answer = sekisho.ReachableUnknown
 	}
-	return sekisho.ReachableNo
+	return answer, holders
 }
 
 // holds reports whether a program has one of the functions. Platforms are those

@@ -26,7 +26,7 @@ type Database interface {
 	// Detail returns what a feed's record says about the flaw.
 	Detail(feed, group, id string) (advisory.Detail, bool, error)
 	// Signal returns what is known of a CVE's exploitation.
-	Signal(cve string) advisory.Signal
+	Signal(cve string) (advisory.Signal, error)
 }
 
 // Functions tells whether a program holds a function of a Go package; an empty

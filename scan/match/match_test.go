@@ -46,7 +46,7 @@ func (k known) Detail(feed, _, id string) (advisory.Detail, bool, error) {
 	return d, ok, nil
 }
 
-func (k known) Signal(cve string) advisory.Signal { return k.signals[cve] }
+func (k known) Signal(cve string) (advisory.Signal, error) { return k.signals[cve], nil }
 
 func deb(name, version, source, sourceVersion string) sekisho.Package {
 	return sekisho.Package{Name: name, Version: version, Type: "deb", PURL: "pkg:deb/debian/" + name + "@" + version, Arch: "amd64",

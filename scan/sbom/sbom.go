@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"sekisho"
+	"sekisho/scan/ecosystem/osrelease"
 )
 
 // MaxSize bounds a file in bytes.
@@ -29,6 +30,12 @@ func Read(r io.Reader, name string) (*sekisho.Report, error) {
 	report, err := parse(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s: %w", name, err)
+	}
+	if report.Target.OS == nil {
+		report.Target.OS = system(report.Packages)
+	}
+	if os := report.Target.OS; os != nil && os.SupportedUntil == "" {
+		os.SupportedUntil = osrelease.SupportedUntil(*os)
 	}
 	report.Target.Kind, report.Target.Reference = "sbom", "sbom:"+name
 	return report, nil

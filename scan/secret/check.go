@@ -47,15 +47,18 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 	case "digit":
 		return drop(!hasClass(v, '0', '9') || wordy(v))
 	case "letters":
-		return drop(wordy(v[3:]))
+		if wordy(v[3:]) {
+			return Possible
+		}
 	case "jwt":
 		return jwt(v)
-	case "jwt64":
-		raw, err := base64.StdEncoding.DecodeString(string(v) + strings.Repeat("=", -len(v)&3))
-		if err != nil {
-			return ""
+	case "jwt-form":
+		if jwt(v) == Possible {
+			return Possible
 		}
-		return jwt(raw)
+		return "" // one, or an example of one: jwt tells
+	case "jwt64":
+		return jwt64(v)
 	case "basic":
 		return basic(v)
 	case "stub":
@@ -65,9 +68,10 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 			return ""
 		}
 		return drop(Stub(string(v)))
+	case "header":
+		return drop(Stub(strings.TrimLeft(string(v), "/~")))
 	case "userpass":
-		_, word, _ := strings.Cut(string(v), ":")
-		return drop(Stub(word))
+		return userpass(v)
 	case "pgpass":
 		return drop(!strings.Contains(path.Base(name), "pgpass") || Stub(string(v)))
 	}
@@ -140,6 +144,36 @@ func jwt(v []byte) Confidence {
 		return "" // the example that every tutorial has
 	}
 	return Likely
+}
+
+// jwt64 looks into the base64 of a token. In a string an escape may follow it,
+// or stand between its lines.
+func jwt64(v []byte) Confidence {
+	first, _, _ := bytes.Cut(v, []byte(`\`))
+	joined := strings.NewReplacer(`\n`, "", `\r`, "", `\`, "").Replace(string(v))
+	for _, text := range []string{string(first), joined} {
+		text = strings.TrimRight(text, "=")
+		if raw, err := base64.RawStdEncoding.DecodeString(text); err == nil {
+			return jwt(raw)
+		}
+	}
+	return Possible
+}
+
+// userpass judges what curl is given as user:password. A key alone may stand
+// on either side.
+func userpass(v []byte) Confidence {
+	user, word, _ := strings.Cut(string(v), ":")
+	if word == "" {
+		word = user
+	}
+	switch {
+	case Stub(word) || strings.HasPrefix(user, "${") || strings.HasPrefix(user, "$(") || strings.Contains(user, "{{"):
+		return ""
+	case strings.ContainsAny(user, `"'$<{`) || user == "" || strings.ContainsAny(word, `"'<{$`):
+		return Possible
+	}
+	return Sure
 }
 
 // basic decodes user:password (RFC 7617).

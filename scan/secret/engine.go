@@ -16,7 +16,7 @@ import (
 )
 
 // Version changes when the same bytes would give other findings.
-const Version = 1
+const Version = 3
 
 // Engine is a set of rules made ready. It may be used by several goroutines.
 type Engine struct {
@@ -309,12 +309,18 @@ func (s *Scanner) near(f *form, i int32, at, after int) {
 	if !s.afford(i, upto-value.from) {
 		return
 	}
+	sure := Likely
 	m := f.re.FindIndex(s.data[value.from:upto])
+	if m == nil && s.data[value.from-1] == '=' { // the value itself may begin with one
+		value.from--
+		sure = Possible
+		m = f.re.FindIndex(s.data[value.from:upto])
+	}
 	if m == nil || !ends(s.data, value.from+m[1]) {
 		return
 	}
 	value.upto = value.from + m[1]
-	s.take(f, value, value, Likely)
+	s.take(f, value, value, sure)
 }
 
 // wordStart reports whether a name's word begins at i: apiKey has one at K.

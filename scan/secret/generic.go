@@ -155,13 +155,30 @@ func closing(data []byte, from int, quote byte) int {
 
 // random reports whether a value looks drawn at random.
 func random(v []byte) bool {
-	return len(v) >= 10 && len(v) <= 250 && hasClass(v, '0', '9') && (hasClass(v, 'a', 'z') || hasClass(v, 'A', 'Z')) &&
-		Entropy(v) >= 3.5 && !wordy(v) && !ordinary.Match(v)
+	if len(v) < 10 || len(v) > 250 || Entropy(v) < 3.5 || wordy(v) {
+		return false
+	}
+	small, large := hasClass(v, 'a', 'z'), hasClass(v, 'A', 'Z')
+	if !hasClass(v, '0', '9') && (len(v) < 15 || !small || !large || !bytes.ContainsAny(v, "+/") || worded(v)) {
+		return false
+	}
+	return (small || large) && !ordinary.Match(v) && (!shaped.Match(v) || !worded(v))
 }
 
 // ordinary are values of letters and digits that are no secrets: versions,
-// dates, paths, host names, sizes, colours, hashes with their algorithm, calls.
-var ordinary = regexp.MustCompile(`(?i)^(?:v?\d+(?:\.\d+)+.*|\d{4}-\d\d-\d\d.*|sha\d+[-:].*|md5[-:].*|[a-z0-9_.-]+/[a-z0-9_./-]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,6}(?::\d+)?|0x[0-9a-f]{1,16}|[a-z_]\w*(?:\.[a-z_]\w*)+|[0-9.]+(?:px|em|ms|s|kb|mb|gb|%)?|[a-z_]+(?:_[a-z0-9]+){2,}|[A-Z]+(?:_[A-Z0-9]+)+|[a-z]+(?:-[a-z0-9]+){2,}|data:.*|urn:.*|arn:.*|[a-z]+:.*|.*==?[a-z_]+.*\|.*)$`)
+// dates, sizes, colours, hashes with their algorithm, calls.
+var ordinary = regexp.MustCompile(`(?i)^(?:v?\d+(?:\.\d+)+.*|\d{4}-\d\d-\d\d.*|sha\d+[-:].*|md5[-:].*|0x[0-9a-f]{1,16}|[0-9.]+(?:px|em|ms|s|kb|mb|gb|%)?|data:.*|urn:.*|arn:.*|[a-z]+:.*|.*==?[a-z_]+.*\|.*)$`)
+
+// shaped are values that have the form of a path, a host name, a name of
+// several words or of another value. Those that were drawn at random may have
+// it too.
+var shaped = regexp.MustCompile(`(?i)^(?:[a-z0-9_.-]+/[a-z0-9_./-]+|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,6}(?::\d+)?|[a-z_]\w*(?:\.[a-z_]\w*)+|[a-z_]+(?:_[a-z0-9]+){1,}|[a-z]+(?:-[a-z0-9]+){2,})$`)
+
+// worded reports whether what stands between the signs of a value are words or
+// numbers, several joined as in camelCase too.
+func worded(v []byte) bool { return words.Match(v) }
+
+var words = regexp.MustCompile(`^(?:[A-Za-z]?(?:[A-Z]{0,6}[a-z]{2,}|[A-Z][a-z][A-Z][a-z]{2,}|[A-Z]{2,6}|[A-Z]+(?:[^A-Za-z0-9]|$)|\d{1,4})*(?:[^A-Za-z0-9]+|$))+$`)
 
 // settings reports whether a file holds settings rather than a program.
 func settings(name string) bool {

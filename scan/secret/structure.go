@@ -54,6 +54,9 @@ func (s *Scanner) pem(f *form, i int32, at int) {
 		headers = string(text[:min(len(text), 300)])
 	}
 	sure := material(text, headers, whole)
+	if (sure == "" || n < 64) && whole && garbled(body) {
+		sure, n = Possible, len(body)
+	}
 	if sure == "" || n < 64 || s.file.Binary && sure != Sure {
 		return
 	}
@@ -62,6 +65,13 @@ func (s *Scanner) pem(f *form, i int32, at int) {
 		severity = sekisho.Medium
 	}
 	s.keep(candidate{form: f, value: span{at, from + end}, shown: "-----BEGIN" + string(label) + "-----", confidence: sure, severity: severity})
+}
+
+// garbled reports whether a body may be a key that something was done to: it is
+// no base64, and neither a program nor a placeholder.
+func garbled(body []byte) bool {
+	body = bytes.TrimSpace(body)
+	return len(body) >= 64 && !bytes.ContainsAny(body, " \t") && !bytes.Contains(body, []byte("...")) && !bytes.Contains(body, []byte("${")) && Entropy(body) >= 3.8
 }
 
 // unwrap drops what a string literal or a comment adds to the lines of a PEM

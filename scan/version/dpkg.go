@@ -48,7 +48,11 @@ func compareDpkg(a, b string) (int, bool) {
 // compareDpkgPart takes non-digits and digits in turn, deb-version(7), "Sorting
 // algorithm".
 func compareDpkgPart(a, b string) int {
-	i, j := 0, 0
+	i := sharedPrefix(a, b)
+	for i > 0 && isDigit(a[i-1]) { // a number counts as a whole
+		i--
+	}
+	j := i
 	for i < len(a) || j < len(b) {
 		for i < len(a) && !isDigit(a[i]) || j < len(b) && !isDigit(b[j]) {
 			if x, y := dpkgWeight(a, i), dpkgWeight(b, j); x != y {

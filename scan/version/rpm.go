@@ -46,10 +46,11 @@ func compareRPM(a, b string) (int, bool) {
 // compareRPMPart is the algorithm of rpm-version(7). Non-ASCII bytes separate,
 // as punctuation does.
 func compareRPMPart(a, b string) int {
-	if a == b {
-		return 0
+	i := sharedPrefix(a, b)
+	for i > 0 && isAlnum(a[i-1]) { // a number or word counts as a whole
+		i--
 	}
-	i, j := 0, 0
+	j := i
 	for i < len(a) || j < len(b) {
 		i, j = rpmSegment(a, i), rpmSegment(b, j)
 		x, y := byteAt(a, i), byteAt(b, j)

@@ -73,6 +73,15 @@ func compareFold(a, b string) int {
 	return order(len(a), len(b))
 }
 
+// sharedPrefix returns how many bytes at the start are the same.
+func sharedPrefix(a, b string) int {
+	i, n := 0, min(len(a), len(b))
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
 func order[T int | byte](a, b T) int {
 	switch {
 	case a < b:

@@ -86,18 +86,25 @@ func search(b []byte, key string) ([][]byte, error) {
 	return nil, nil
 }
 
+// follows reports whether the entry's key is greater than the one before, and
+// shares with it what it says and no more.
+func (e *entry) follows(before []byte) bool {
+	return len(e.rest) > 0 && (e.shared == len(before) || e.rest[0] > before[e.shared])
+}
+
 // entries calls see with all entries of a block.
 func entries(b []byte, see func(key string, values [][]byte) error) error {
 	var key []byte
+	first := true
 	for len(b) > 0 {
 		e, rest, err := next(b)
 		if err != nil {
 			return err
 		}
-		if e.shared > len(key) || e.shared+len(e.rest) > MaxKey {
+		if e.shared > len(key) || e.shared+len(e.rest) > MaxKey || !first && !e.follows(key) {
 			return corrupt("an entry's key is damaged")
 		}
-		b = rest
+		b, first = rest, false
 		key = append(key[:e.shared], e.rest...)
 		values, err := e.unpack()
 		if err != nil {

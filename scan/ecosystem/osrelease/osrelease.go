@@ -6,6 +6,7 @@ package osrelease
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"sekisho"
 	"sekisho/scan/analyze"
@@ -17,7 +18,7 @@ func New() analyze.Analyzer { return reader{} }
 type reader struct{}
 
 func (reader) Name() string { return "os-release" }
-func (reader) Version() int { return 1 }
+func (reader) Version() int { return 2 }
 
 func (reader) Wants(f *analyze.File) analyze.Want {
 	if len(f.Path) > 22 || !f.Mode.IsRegular() || f.Size > 64<<10 {
@@ -80,6 +81,9 @@ func parse(data []byte) sekisho.OS {
 	if os.Name == "" {
 		os.Name = strings.TrimSpace(v["NAME"] + " " + v["VERSION"])
 	}
+	if _, err := time.Parse(time.DateOnly, v["SUPPORT_END"]); err == nil && SupportedUntil(os) == "" {
+		os.SupportedUntil = v["SUPPORT_END"] // an image's own word counts where no vendor's is known
+	}
 	return os
 }
 
@@ -102,19 +106,52 @@ func redhat(text string) *sekisho.OS {
 
 // SupportedUntil returns the day, as 2006-01-02, on which the release's free
 // support ends, "" when it is not known or does not end.
-func SupportedUntil(os sekisho.OS) string {
-	ends := supported[os.ID]
-	for v := os.Version; v != ""; {
-		if day, ok := ends[v]; ok {
+func SupportedUntil(os sekisho.OS) string { return release(supported[os.ID], os.Version) }
+
+// Programme is a vendor's paid support of a release beyond the free one.
+type Programme struct {
+	Name  string // the vendor's
+	Until string // the day on which it ends, 2006-01-02
+}
+
+// Extended returns the programmes that the release has, the shorter first, nil
+// when none is known.
+func Extended(os sekisho.OS) []Programme {
+	var all []Programme
+	for _, p := range extended[os.ID] {
+		if day := release(p.until, os.Version); day != "" {
+			all = append(all, Programme{p.name, day})
+		}
+	}
+	return all
+}
+
+// release looks a version up, with ever fewer of its numbers: 9.4, 9. A shorter
+// one does not speak for a number that is missing among others: 15 of 15.1 and
+// 15.2 says nothing of 15.9.
+func release(days map[string]string, version string) string {
+	for whole := version; ; {
+		if day, ok := days[version]; ok {
+			if version != whole && hasMinor(days, version) {
+				return ""
+			}
 			return day
 		}
-		i := strings.LastIndexByte(v, '.')
+		i := strings.LastIndexByte(version, '.')
 		if i < 0 {
-			break
+			return ""
 		}
-		v = v[:i]
+		version = version[:i]
 	}
-	return ""
+}
+
+func hasMinor(days map[string]string, version string) bool {
+	for v := range days {
+		if strings.HasPrefix(v, version+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // PURL returns the namespace and the distro qualifier of package URLs of the

@@ -146,7 +146,7 @@ func TestRecallOfGitleaks(t *testing.T) {
 		t.Fatalf("%d rules of gitleaks, want more than 200", len(theirs.Rules))
 	}
 	dir := t.TempDir()
-	r := rand.New(rand.NewPCG(5, 6))
+	r := rand.New(rand.NewPCG(7, 6))
 	for _, rule := range theirs.Rules {
 		if rule.Regex == "" {
 			continue
@@ -155,7 +155,7 @@ func TestRecallOfGitleaks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 4 {
+		for i := range 8 {
 			text := strings.Map(func(c rune) rune {
 				if c > '~' {
 					return 'x'
@@ -183,8 +183,8 @@ func TestRecallOfGitleaks(t *testing.T) {
 	if err := json.Unmarshal(data, &want); err != nil {
 		t.Fatal(err)
 	}
-	if len(want) < 500 {
-		t.Fatalf("gitleaks found %d secrets in what was drawn from its rules, want at least 500", len(want))
+	if len(want) < 1500 {
+		t.Fatalf("gitleaks found %d secrets in what was drawn from its rules, want at least 1500", len(want))
 	}
 	withTheirs, withOurs := find(t, dir, theirs), find(t, dir)
 	missedTheirs, missedOurs := 0, map[string]int{}
@@ -211,8 +211,8 @@ func TestRecallOfGitleaks(t *testing.T) {
 		t.Logf("with our rules, missed: %s, %d times", id, n)
 		total += n
 	}
-	if missedTheirs > 0 || total*100 > 3*len(want) {
-		t.Errorf("too many are missed: %d with gitleaks' rules, %d with ours", missedTheirs, total)
+	if missedTheirs > 0 || total > 0 {
+		t.Errorf("missed: %d with gitleaks' rules, %d with ours", missedTheirs, total)
 	}
 	t.Logf("gitleaks found %d; with its rules we miss %d, with ours %d", len(want), missedTheirs, total)
 }

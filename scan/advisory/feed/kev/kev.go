@@ -1,6 +1,6 @@
 // Package kev reads CISA's catalogue of vulnerabilities that are known to be
-// exploited. What leaves are signals about CVEs; entries without a CVE are
-// refused.
+// exploited. What leaves are signals about CVEs; entries without a CVE are left
+// out and counted.
 package kev
 
 import (
@@ -50,6 +50,7 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	if doc.Same {
 		return state, nil
 	}
+	state.Skipped = map[string]int{}
 	u.Sink.Replace("")
 	err = source.Elements(doc, "vulnerabilities", maxElement, func(raw []byte) error {
 		var e entry
@@ -58,7 +59,8 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		}
 		cve := strings.TrimSpace(e.CVE)
 		if !source.IsCVE(cve) {
-			return sekisho.Errorf(sekisho.Invalid, "%q is no CVE", source.Line(cve, 40))
+			state.Skipped["id"]++
+			return nil
 		}
 		added := source.Date(e.Added)
 		state.Newest = source.Later(state.Newest, added, u.Now)

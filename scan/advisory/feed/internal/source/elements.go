@@ -123,56 +123,87 @@ func (s *splitter) array() error {
 	}
 }
 
-// value collects the value that begins with c.
+// value appends the value that begins with c to out.
 func (s *splitter) value(c byte, out []byte) ([]byte, error) {
-	depth, quoted := 0, false
+	out = append(out, c)
+	var at place
+	switch c {
+	case '"':
+		at.quoted = true
+	case '{', '[':
+		at.depth = 1
+	default:
+		return s.word(out)
+	}
 	for {
-		if len(out) >= s.limit {
+		if _, err := s.r.Peek(1); err != nil {
+			return nil, form("value is cut short", err)
+		}
+		chunk, _ := s.r.Peek(s.r.Buffered())
+		n, done := at.scan(chunk)
+		if at.depth > maxDepth {
+			return nil, sekisho.Errorf(sekisho.Invalid, "nested more than %d deep", maxDepth)
+		}
+		if len(out)+n > s.limit {
 			return nil, sekisho.Errorf(sekisho.Invalid, "an element of more than %d bytes", s.limit)
 		}
-		out = append(out, c)
-		switch {
-		case quoted && c == '\\':
-			next, err := s.r.ReadByte()
-			if err != nil {
-				return nil, form("string is cut short", err)
-			}
-			out = append(out, next)
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return nil, sekisho.Errorf(sekisho.Invalid, "nested more than %d deep", maxDepth)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-		if depth <= 0 && !quoted {
-			if done, err := s.ended(c); done || err != nil {
-				return out, err
-			}
-		}
-		var err error
-		if c, err = s.r.ReadByte(); err != nil {
+		out = append(out, chunk[:n]...)
+		if _, err := s.r.Discard(n); err != nil {
 			return nil, form("value is cut short", err)
+		}
+		if done {
+			return out, nil
 		}
 	}
 }
 
-// ended reports whether a value outside of braces and quotes ends with c:
-// always after one of these, and a bare word before what follows it.
-func (s *splitter) ended(c byte) (bool, error) {
-	if c == '"' || c == '}' || c == ']' {
-		return true, nil
+// place is where in a value the reading is.
+type place struct {
+	depth           int
+	quoted, escaped bool
+}
+
+// scan goes through a chunk up to the value's end, and returns how far it got.
+func (p *place) scan(chunk []byte) (n int, done bool) {
+	for n < len(chunk) {
+		c := chunk[n]
+		n++
+		switch {
+		case p.escaped:
+			p.escaped = false
+		case p.quoted:
+			p.escaped, p.quoted = c == '\\', c != '"'
+			if !p.quoted && p.depth == 0 {
+				return n, true
+			}
+		case c == '"':
+			p.quoted = true
+		case c == '{' || c == '[':
+			p.depth++
+		case c == '}' || c == ']':
+			if p.depth--; p.depth == 0 {
+				return n, true
+			}
+		}
 	}
-	next, err := s.r.Peek(1)
-	if err != nil {
-		return false, form("value is cut short", err)
+	return n, false
+}
+
+// word reads on to the end of a number, true, false or null.
+func (s *splitter) word(out []byte) ([]byte, error) {
+	for len(out) < 64 {
+		next, err := s.r.Peek(1)
+		if err != nil {
+			return nil, form("value is cut short", err)
+		}
+		switch next[0] {
+		case ',', ']', '}', ' ', '\n', '\t', '\r', ':':
+			return out, nil
+		}
+		out = append(out, next[0])
+		if _, err := s.r.Discard(1); err != nil {
+			return nil, form("value is cut short", err)
+		}
 	}
-	switch next[0] {
-	case ',', ']', '}', ' ', '\n', '\t', '\r', ':':
-		return true, nil
-	}
-	return false, nil
+	return nil, sekisho.Errorf(sekisho.Invalid, "a bare word of more than 64 bytes")
 }

@@ -53,6 +53,7 @@ type Decoder struct {
 	Keep  func(ecosystem string) bool   // in our spelling
 	Order func(ecosystem string) Order  // may return nil
 	Place func(ecosystem string) string // respells an ecosystem before all else
+	Entry func(name string) bool        // entries of a zip file that are records; nil means all *.json
 }
 
 // Decode reads one record. It keeps nothing of data.

@@ -77,7 +77,7 @@ func (d Decoder) entries(ctx context.Context, archive *zip.Reader, sum *Summary,
 		work.SetLimit(workers)
 		seen := map[string]bool{}
 		for _, f := range archive.File {
-			if !strings.HasSuffix(f.Name, ".json") || seen[f.Name] {
+			if !strings.HasSuffix(f.Name, ".json") || seen[f.Name] || d.Entry != nil && !d.Entry(f.Name) {
 				continue
 			}
 			seen[f.Name] = true

@@ -1,0 +1,28 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+// The memory of a scan, in bytes.
+const (
+	scanMemory  = 90 << 20 // how far the heap may grow beyond the rules before the garbage collector works harder
+	plainMemory = 48 << 20 // the most that our own rules fill, with what making them ready leaves behind
+)
+
+// limitMemory is the one place that bounds the memory of a scan: once the
+// rules are loaded, and relative to them, as signatures may fill any size.
+// GOMEMLIMIT overrides it.
+func (a *app) limitMemory() {
+	if a.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > plainMemory { // many rules: what they left behind is not theirs to keep
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+	}
+	debug.SetMemoryLimit(int64(m.HeapAlloc) + scanMemory)
+}
