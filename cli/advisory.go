@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"crypto/ed25519"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -54,24 +53,6 @@ func (a *app) advisoryCommand() *cobra.Command {
 
 // updateMemory is how far the heap may grow while a database is built, in bytes.
 const updateMemory = 600 << 20
-
-// databaseDir is where the advisory database is: --db, SEKISHO_DB_DIR, else
-// below the user's data directory (XDG Base Directory Specification).
-func (a *app) databaseDir(flag string) (string, error) {
-	dir := cmp.Or(flag, a.Getenv("SEKISHO_DB_DIR"))
-	if dir != "" {
-		return dir, nil
-	}
-	base := a.Getenv("XDG_DATA_HOME")
-	if base == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", sekisho.Errorf(sekisho.Usage, "no place for the advisory database: %w", err).WithHint("--db DIR, or SEKISHO_DB_DIR")
-		}
-		base = filepath.Join(home, ".local", "share")
-	}
-	return filepath.Join(base, "sekisho", "advisory"), nil
-}
 
 // database is what the commands about the database begin with.
 type database struct {

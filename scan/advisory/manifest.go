@@ -64,11 +64,10 @@ type manifest struct {
 
 // meta is what a segment says of itself.
 type meta struct {
-	Format int      `json:"format"`
-	Kind   string   `json:"kind"`
-	Feed   string   `json:"feed"`
-	Part   string   `json:"part,omitempty"`
-	Dates  []string `json:"dates,omitempty"` // of EPSS rows
+	Format int    `json:"format"`
+	Kind   string `json:"kind"`
+	Feed   string `json:"feed"`
+	Part   string `json:"part,omitempty"`
 }
 
 const (
