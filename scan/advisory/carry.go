@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -274,19 +272,6 @@ func (s *Store) adopt(ours, theirs *manifest, taken map[string]bool, now time.Ti
 		return err
 	}
 	return s.sweep(ours, before, now)
-}
-
-// sign returns the manifest as it is kept and sent.
-func (m *manifest) sign(key ed25519.PrivateKey) ([]byte, error) {
-	m.Schema = manifestSchema
-	m.sort()
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("write manifest: %w", err)
-	}
-	by := hex.EncodeToString(key.Public().(ed25519.PublicKey))
-	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, body))
-	return []byte(manifestHead + by + " " + sig + "\n" + string(body)), nil
 }
 
 // Key returns the key with which a directory's database is signed, made when

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/scan/advisory/scores"
 	"sekisho/scan/advisory/table"
 )
 
@@ -214,7 +215,7 @@ func (db *DB) one(p place, feed, key string, decode func([]byte) error) (bool, e
 
 // EPSS returns the score of a CVE, nil when it has none.
 func (db *DB) EPSS(cve string) (*sekisho.EPSS, error) {
-	k, ok := parseCVE(cve)
+	k, ok := scores.Parse(cve)
 	if !ok {
 		return nil, nil
 	}
@@ -223,7 +224,7 @@ func (db *DB) EPSS(cve string) (*sekisho.EPSS, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e, err := f.epss.find(k); e != nil || err != nil {
+		if e, err := f.epss.Find(k); e != nil || err != nil {
 			return e, hinted(err)
 		}
 	}

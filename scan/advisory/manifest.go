@@ -64,11 +64,10 @@ type manifest struct {
 
 // meta is what a segment says of itself.
 type meta struct {
-	Format int      `json:"format"`
-	Kind   string   `json:"kind"`
-	Feed   string   `json:"feed"`
-	Part   string   `json:"part,omitempty"`
-	Dates  []string `json:"dates,omitempty"` // of EPSS rows
+	Format int    `json:"format"`
+	Kind   string `json:"kind"`
+	Feed   string `json:"feed"`
+	Part   string `json:"part,omitempty"`
 }
 
 const (
@@ -158,17 +157,26 @@ func (m *manifest) sort() {
 	})
 }
 
-// write signs the manifest and puts it in place of the one before.
-func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
+// sign returns the manifest as it is kept and sent.
+func (m *manifest) sign(key ed25519.PrivateKey) ([]byte, error) {
 	m.Schema = manifestSchema
 	m.sort()
 	body, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+		return nil, fmt.Errorf("write manifest: %w", err)
 	}
 	by := hex.EncodeToString(key.Public().(ed25519.PublicKey))
 	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, body))
-	return replaceFile(filepath.Join(dir, manifestFile), []byte(manifestHead+by+" "+sig+"\n"+string(body)), 0o644)
+	return []byte(manifestHead + by + " " + sig + "\n" + string(body)), nil
+}
+
+// write signs the manifest and puts it in place of the one before.
+func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
+	data, err := m.sign(key)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, manifestFile), data, 0o644)
 }
 
 // replaceFile writes a file beside and renames it, durably.

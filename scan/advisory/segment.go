@@ -4,18 +4,19 @@ import (
 	"path/filepath"
 
 	"sekisho"
+	"sekisho/scan/advisory/scores"
 	"sekisho/scan/advisory/table"
 )
 
 // segmentFile is an open segment: a table, or EPSS rows.
 type segmentFile struct {
 	table *table.Table
-	epss  *epssFile
+	epss  *scores.File
 }
 
 func (f *segmentFile) close() error {
 	if f.epss != nil {
-		return f.epss.close()
+		return f.epss.Close()
 	}
 	return f.table.Close()
 }
@@ -27,8 +28,8 @@ func openSegment(dir string, s SegmentInfo, c *table.Cache) (*segmentFile, error
 	var err error
 	keys := 0
 	if s.Kind == KindEPSS {
-		if f.epss, err = openEPSS(path); err == nil {
-			keys = f.epss.rows
+		if f.epss, err = scores.Open(path); err == nil {
+			keys = f.epss.Rows()
 		}
 	} else if f.table, err = table.Open(path, c); err == nil {
 		keys = f.table.Keys()
