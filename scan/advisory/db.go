@@ -64,13 +64,11 @@ func Open(dir string, trusted ...ed25519.PublicKey) (*DB, error) {
 			trusted = []ed25519.PublicKey{own}
 		}
 	}
-	db := &DB{dir: dir, trusted: trusted, open: map[string]*segmentFile{}}
+	db := &DB{dir: dir, trusted: trusted, cache: table.NewCache(), open: map[string]*segmentFile{}}
 	if err := db.reload(); err != nil {
 		return nil, err
 	}
-	var err error
-	db.cache, err = table.NewCache()
-	return db, err
+	return db, nil
 }
 
 func (db *DB) reload() error {

@@ -69,7 +69,7 @@ func (b *Builder) scan(seg SegmentInfo, see func(row) error) error {
 		for _, v := range values {
 			id, ok := recordID(v)
 			if !ok {
-				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File, key)
+				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File(), key)
 			}
 			if err := see(row{kind, seg.Part, key, string(id), 0, v}); err != nil {
 				return err

@@ -22,7 +22,7 @@ func (f *segmentFile) close() error {
 
 // openSegment opens a file and checks what can be without reading all of it.
 func openSegment(dir string, s SegmentInfo, c *table.Cache) (*segmentFile, error) {
-	path := filepath.Join(dir, filepath.FromSlash(s.File))
+	path := filepath.Join(dir, filepath.FromSlash(s.File()))
 	f := &segmentFile{}
 	var err error
 	keys := 0
@@ -49,12 +49,12 @@ func (db *DB) segment(s *SegmentInfo) (*segmentFile, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	for range 5 {
-		if f := db.open[s.File]; f != nil {
+		if f := db.open[s.File()]; f != nil {
 			return f, nil
 		}
 		f, err := openSegment(db.dir, *s, db.cache)
 		if err == nil {
-			db.open[s.File] = f
+			db.open[s.File()] = f
 			return f, nil
 		}
 		if sekisho.KindOf(err) != sekisho.NotFound {
@@ -75,9 +75,9 @@ func (db *DB) newer(s *SegmentInfo) (*SegmentInfo, error) {
 		return nil, err
 	}
 	for _, n := range db.now.Load().by[place{s.Kind, s.Part}] {
-		if n.Feed == s.Feed && n.File != s.File {
+		if n.Feed == s.Feed && n.File() != s.File() {
 			return n, nil
 		}
 	}
-	return nil, sekisho.Errorf(sekisho.Corrupt, "segment %s of the advisory database is missing", s.File).WithHint(updateHint)
+	return nil, sekisho.Errorf(sekisho.Corrupt, "segment %s of the advisory database is missing", s.File()).WithHint(updateHint)
 }

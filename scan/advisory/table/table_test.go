@@ -16,10 +16,7 @@ import (
 
 func newCache(t testing.TB) *table.Cache {
 	t.Helper()
-	c, err := table.NewCache()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := table.NewCache()
 	t.Cleanup(c.Close)
 	return c
 }
