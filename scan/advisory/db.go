@@ -137,6 +137,9 @@ func (db *DB) FindAll(ecosystem string, names []string, see func(i int, f Found)
 		if err != nil {
 			return err
 		}
+		if f == nil {
+			continue
+		}
 		err = f.table.FindAll(names, func(i int, values [][]byte) error {
 			for _, v := range values {
 				found := Found{Feed: s.Feed, Record: Record{Ecosystem: ecosystem, Package: names[i]}}
@@ -199,6 +202,9 @@ func (db *DB) one(p place, feed, key string, decode func([]byte) error) (bool, e
 		if err != nil {
 			return false, err
 		}
+		if f == nil {
+			continue
+		}
 		values, err := f.table.Find(key)
 		if err == nil && len(values) > 0 {
 			err = decode(values[len(values)-1])
@@ -220,6 +226,9 @@ func (db *DB) EPSS(cve string) (*sekisho.EPSS, error) {
 		f, err := db.segment(s)
 		if err != nil {
 			return nil, err
+		}
+		if f == nil {
+			continue
 		}
 		if e, err := f.epss.find(k); e != nil || err != nil {
 			return e, hinted(err)

@@ -44,7 +44,8 @@ func openSegment(dir string, s SegmentInfo, c *table.Cache) (*segmentFile, error
 }
 
 // segment returns an open segment. When its file is gone, an update was
-// quicker: the manifest is read again and the feed's newer file opened.
+// quicker: the manifest is read again and the feed's newer file opened. It is
+// nil when the feed has none any more.
 func (db *DB) segment(s *SegmentInfo) (*segmentFile, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -60,24 +61,27 @@ func (db *DB) segment(s *SegmentInfo) (*segmentFile, error) {
 		if sekisho.KindOf(err) != sekisho.NotFound {
 			return nil, err
 		}
-		next, err := db.newer(s)
-		if err != nil {
+		if s, err = db.newer(s); s == nil || err != nil {
 			return nil, err
 		}
-		s = next
 	}
 	return nil, sekisho.Errorf(sekisho.Unavailable, "the advisory database changes faster than it can be read")
 }
 
-// newer returns the segment that took the place of one whose file is gone.
+// newer returns the segment that took the place of one whose file is gone, nil
+// when none did.
 func (db *DB) newer(s *SegmentInfo) (*SegmentInfo, error) {
 	if err := db.reload(); err != nil {
 		return nil, err
 	}
 	for _, n := range db.now.Load().by[place{s.Kind, s.Part}] {
-		if n.Feed == s.Feed && n.File() != s.File() {
-			return n, nil
+		if n.Feed != s.Feed {
+			continue
 		}
+		if n.File() == s.File() {
+			return nil, sekisho.Errorf(sekisho.Corrupt, "segment %s of the advisory database is missing", s.File()).WithHint(updateHint)
+		}
+		return n, nil
 	}
-	return nil, sekisho.Errorf(sekisho.Corrupt, "segment %s of the advisory database is missing", s.File()).WithHint(updateHint)
+	return nil, nil
 }
