@@ -38,6 +38,32 @@ func BenchmarkBuild(b *testing.B) {
 	}
 }
 
+// BenchmarkReal makes a database of the shared data as it is, with details and
+// texts.
+func BenchmarkReal(b *testing.B) {
+	var all []osvRecord
+	for _, e := range []string{"AlmaLinux", "Bitnami", "Go", "Maven", "PyPI", "crates.io", "npm"} {
+		all = append(all, osvZip(b, e)...)
+	}
+	for b.Loop() {
+		dir := b.TempDir()
+		s, err := advisory.OpenStore(dir, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bu := begin(b, s, osvInfo())
+		tell(b, bu, all)
+		commit(b, bu, advisory.State{})
+		s.Close()
+		for _, seg := range openDB(b, dir).Segments() {
+			b.ReportMetric(0, "ns/op")
+			if seg.Part == "AlmaLinux:9" || seg.Part == "AlmaLinux" {
+				b.ReportMetric(float64(seg.Size)/1024, seg.Part+"-"+seg.Kind+"-KiB")
+			}
+		}
+	}
+}
+
 func build(t testing.TB, dir string, all []advisory.Record, times int) (records int, size int64) {
 	s, err := advisory.OpenStore(dir, nil)
 	if err != nil {

@@ -281,3 +281,6 @@ func (f *FeedInfo) fill(m *manifest) {
 
 // Built returns when the database last changed.
 func (db *DB) Built() time.Time { return db.now.Load().manifest.Built }
+
+// Segments returns all files of the database.
+func (db *DB) Segments() []SegmentInfo { return slices.Clone(db.now.Load().manifest.Segments) }

@@ -42,10 +42,13 @@ func newPartWriter(b *Builder, kind byte, p place) (*partWriter, error) {
 	_ = f.Close()
 	_ = os.Remove(f.Name())
 	w := &partWriter{b: b, kind: kind, place: p, path: filepath.Clean(f.Name())}
-	if kind == rowEPSS {
+	switch kind {
+	case rowEPSS:
 		w.epss, err = createEPSS(w.path)
-	} else {
-		w.table, err = table.Create(w.path, b.store.packer)
+	case rowText: // read one by one, when somebody asks
+		w.table, err = table.Create(w.path, 4*table.DefaultBlock, b.store.packer)
+	default:
+		w.table, err = table.Create(w.path, 0, b.store.packer)
 	}
 	return w, err
 }
