@@ -30,6 +30,11 @@ var floors = [][]string{
 // usual mark) and are not counted.
 const maxFunc, maxFile, maxPackage, maxInterface, maxVocabulary = 80, 500, 3000, 5, 1200
 
+// larger lists the packages that may be larger, and why.
+var larger = map[string]int{
+	"cli": 12000, // one file a command, none of which knows another: cutting it would only hide that they share one app
+}
+
 // owners says which rooms may import a third-party module, and why it is here.
 // Longest prefix wins.
 var owners = []struct {
@@ -94,7 +99,11 @@ func TestHouse(t *testing.T) {
 		}
 	}
 	for dir, n := range lines {
-		if limit := map[bool]int{true: maxVocabulary, false: maxPackage}[dir == "."]; n > limit {
+		limit := max(maxPackage, larger[dir])
+		if dir == "." {
+			limit = maxVocabulary
+		}
+		if n > limit {
 			t.Errorf("%s: %d lines, want at most %d; cut it into rooms", dir, n, limit)
 		}
 	}

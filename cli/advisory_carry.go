@@ -88,7 +88,7 @@ func (a *app) pack(f *advisoryFlags, send func(*database, *advisory.Parcel) erro
 func (a *app) pushDatabase(ctx context.Context, f *advisoryFlags, ref string, p *advisory.Parcel) error {
 	x := registry.Artifact{Type: databaseType, ConfigType: manifestType, Config: p.Manifest}
 	for _, s := range p.Segments {
-		x.Blobs = append(x.Blobs, registry.Blob{MediaType: segmentType, Digest: sekisho.Digest("sha256:" + s.SHA256), Size: s.Size, Title: s.File,
+		x.Blobs = append(x.Blobs, registry.Blob{MediaType: segmentType, Digest: sekisho.Digest("sha256:" + s.SHA256), Size: s.Size, Title: s.File(),
 			Open: func() (io.ReadCloser, error) { return p.Open(s) }})
 	}
 	digest, err := registry.Push(ctx, strings.TrimPrefix(ref, "registry:"), x, registry.Options{Insecure: f.insecure})
@@ -148,7 +148,7 @@ func opener(x *registry.Artifact) func(advisory.SegmentInfo) (io.ReadCloser, err
 	return func(s advisory.SegmentInfo) (io.ReadCloser, error) {
 		b, ok := blobs["sha256:"+s.SHA256]
 		if !ok {
-			return nil, sekisho.Errorf(sekisho.Corrupt, "the artifact lacks %s", s.File)
+			return nil, sekisho.Errorf(sekisho.Corrupt, "the artifact lacks %s", s.File())
 		}
 		return b.Open()
 	}

@@ -43,10 +43,13 @@ func newPartWriter(b *Builder, kind byte, p place) (*partWriter, error) {
 	_ = f.Close()
 	_ = os.Remove(f.Name())
 	w := &partWriter{b: b, kind: kind, place: p, path: filepath.Clean(f.Name())}
-	if kind == rowEPSS {
+	switch kind {
+	case rowEPSS:
 		w.epss, err = scores.Create(w.path)
-	} else {
-		w.table, err = table.Create(w.path, b.store.packer)
+	case rowText: // read one by one, when somebody asks
+		w.table, err = table.Create(w.path, 4*table.DefaultBlock, b.store.packer)
+	default:
+		w.table, err = table.Create(w.path, 0, b.store.packer)
 	}
 	return w, err
 }
@@ -70,7 +73,7 @@ func (b *Builder) scan(seg SegmentInfo, see func(row) error) error {
 		for _, v := range values {
 			id, ok := recordID(v)
 			if !ok {
-				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File, key)
+				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File(), key)
 			}
 			if err := see(row{kind, seg.Part, key, string(id), 0, v}); err != nil {
 				return err

@@ -382,7 +382,7 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		defer r.Close()
-		rc, err := r.Open(advisory.SegmentInfo{File: "x"})
+		rc, err := r.Open(advisory.SegmentInfo{Kind: "records", Feed: "x", Part: "npm", SHA256: strings.Repeat("0", 64)})
 		if err == nil {
 			_, _ = io.Copy(io.Discard, rc)
 		}
