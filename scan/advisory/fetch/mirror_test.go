@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sekisho"
@@ -82,6 +83,34 @@ func TestMirror(t *testing.T) {
 				t.Errorf("%s from %s: read again without a change", tt.url, from)
 			}
 		}
+	}
+}
+
+// TestLogin: the password goes to its host, and nowhere else.
+func TestLogin(t *testing.T) {
+	s, other := feedserver.New(t), feedserver.New(t)
+	s.Put("/x", []byte("x"))
+	other.Put("/x", []byte("x"))
+	c, _ := client(t, Options{})
+	l, plain := Login(c, strings.Replace(s.URL, "http://", "http://user:secret@", 1)+"/base")
+	if plain != s.URL+"/base" {
+		t.Errorf("address %s", plain)
+	}
+	read(t, get(t, l, s.URL+"/x", advisory.Validator{}))
+	read(t, get(t, l, other.URL+"/x", advisory.Validator{}))
+	if h := s.Requests("/x")[0].Header.Get("Authorization"); h != "Basic dXNlcjpzZWNyZXQ=" {
+		t.Errorf("Authorization %q", h)
+	}
+	if h := other.Requests("/x")[0].Header.Get("Authorization"); h != "" {
+		t.Errorf("the other host got %q", h)
+	}
+	_, err := l.Get(t.Context(), s.URL+"/missing", advisory.Validator{})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+	s.Fail("/x", feedserver.Fault{Location: other.URL + "/y"})
+	if _, err := l.Get(t.Context(), s.URL+"/x", advisory.Validator{}); err == nil || other.Requests("/y")[0].Header.Get("Authorization") != "" {
+		t.Errorf("redirected: %v", err)
 	}
 }
 
