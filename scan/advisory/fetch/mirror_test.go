@@ -3,6 +3,7 @@ package fetch
 import (
 	"bytes"
 	"compress/gzip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,4 +130,29 @@ func TestMirrorStaysInside(t *testing.T) {
 			t.Errorf("%s was read: %q", url, read(t, d))
 		}
 	}
+}
+
+// FuzzMirror: no address leads out of the mirror's directory.
+func FuzzMirror(f *testing.F) {
+	dir := f.TempDir()
+	m := Mirror(nil, filepath.Join(dir, "mirror"), "feed", "https://host.example/base").(*mirror)
+	for _, u := range []string{"https://host.example/base/x", "https://host.example/base/../../x", "https://host.example/%2e%2e/x", "https://host.example/base/a%2fb?c=d/../../..", "//x", "https://../x", ""} {
+		f.Add(u)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		places, err := m.places(address)
+		if err != nil {
+			return
+		}
+		for _, p := range places {
+			u, err := url.Parse(p)
+			if err != nil {
+				t.Fatalf("%q: %v", p, err)
+			}
+			rel, err := filepath.Rel(filepath.Join(dir, "mirror"), u.Path)
+			if err != nil || !filepath.IsLocal(rel) {
+				t.Errorf("%q leads to %q", address, u.Path)
+			}
+		}
+	})
 }
