@@ -111,27 +111,36 @@ func (a *app) env(name string) string {
 	return a.Getenv(strings.ToLower(name))
 }
 
-// resultDoc is one feed of update's JSON document.
-type resultDoc struct {
-	update.Result
-	Records int    `json:"records"`
-	Details int    `json:"details"`
-	Signals int    `json:"signals"`
-	Refused int    `json:"refused"` // records that could not be kept
-	Error   string `json:"error,omitempty"`
+// updateDoc is update's JSON document.
+type updateDoc struct {
+	Schema string       `json:"schema"`
+	Feeds  []feedResult `json:"feeds"`
+}
+
+// feedResult is how one feed's update went.
+type feedResult struct {
+	Feed     string `json:"feed"`
+	Outcome  string `json:"outcome"` // updated, unchanged, failed
+	Records  int    `json:"records"` // of the feed now
+	Details  int    `json:"details"`
+	Signals  int    `json:"signals"`
+	Refused  int    `json:"refused"` // records that could not be kept
+	Bytes    int64  `json:"bytes"`   // of documents that were read
+	Duration int64  `json:"duration_ms"`
+	Error    string `json:"error,omitempty"`
 }
 
 func (a *app) writeResults(form string, results []update.Result) error {
 	if form == "json" {
-		list := []resultDoc{}
+		doc := updateDoc{Schema: "sekisho.advisory.update/v1", Feeds: []feedResult{}}
 		for _, r := range results {
-			doc := resultDoc{Result: r, Records: r.Stats.Records, Details: r.Stats.Details, Signals: r.Stats.Signals, Refused: r.Stats.Refused}
+			x := feedResult{r.Feed, r.Outcome, r.Stats.Records, r.Stats.Details, r.Stats.Signals, r.Stats.Refused, r.Bytes, r.Duration.Milliseconds(), ""}
 			if r.Err != nil {
-				doc.Error = r.Err.Error()
+				x.Error = r.Err.Error()
 			}
-			list = append(list, doc)
+			doc.Feeds = append(doc.Feeds, x)
 		}
-		return a.writeJSON(map[string]any{"schema": "sekisho.advisory.update/v1", "feeds": list})
+		return a.writeJSON(doc)
 	}
 	if len(results) == 0 {
 		a.note("cli.advisory.nothing")

@@ -48,12 +48,12 @@ const (
 
 // Result is one feed's.
 type Result struct {
-	Feed     string         `json:"feed"`
-	Outcome  string         `json:"outcome"`
-	Stats    advisory.Stats `json:"-"`
-	Bytes    int64          `json:"bytes"` // of documents that were read
-	Duration time.Duration  `json:"duration_ns"`
-	Err      error          `json:"-"`
+	Feed     string
+	Outcome  string
+	Stats    advisory.Stats
+	Bytes    int64 // of documents that were read
+	Duration time.Duration
+	Err      error
 }
 
 // Run updates feeds and returns a result for each, in their order. Its error is
