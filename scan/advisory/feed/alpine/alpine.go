@@ -68,8 +68,8 @@ func branches(want []string) (names []string) {
 	}
 	names = append(names, "edge")
 	for _, w := range want {
-		release := advisory.Release(w)
-		if name := "v" + release; advisory.Group(w) == "Alpine" && number.MatchString(release) && !slices.Contains(names, name) {
+		group, release, _ := strings.Cut(w, ":")
+		if name := "v" + release; group == "Alpine" && number.MatchString(release) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -155,3 +155,11 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 	b.ReportMetric(12028*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }
+
+func TestStore(t *testing.T) {
+	stats := feedtest.Store(t, New(), mirror(t))
+	if stats.Records < 11_000 {
+		t.Errorf("%+v", stats)
+	}
+	t.Logf("%d records in %d bytes", stats.Records, stats.Bytes)
+}

@@ -258,3 +258,11 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
+
+func TestStore(t *testing.T) {
+	stats := feedtest.Store(t, New(), lists(t, serve(feedtest.Read(t, "debian-security-tracker/derived/tracker-from-dsa-dla.json.xz"))))
+	if stats.Records != 33999 {
+		t.Errorf("%+v", stats)
+	}
+	t.Logf("%d records in %d bytes", stats.Records, stats.Bytes)
+}

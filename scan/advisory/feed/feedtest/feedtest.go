@@ -233,3 +233,31 @@ func Update(t testing.TB, f advisory.Feed, c *Client, state advisory.State, want
 
 // Now is the time of the tests.
 func Now() time.Time { return time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC) }
+
+// Store puts what a feed tells into a new database, and fails the test when
+// the database refused something or was told something twice.
+func Store(t testing.TB, f advisory.Feed, c *Client, want ...string) advisory.Stats {
+	t.Helper()
+	store, err := advisory.OpenStore(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b, err := store.Begin(f.Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Abort()
+	state, err := f.Update(t.Context(), advisory.Update{Client: c, URL: f.Info().URL, Want: want, Sink: b, Now: Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := b.Commit(state, Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Refused > 0 || stats.Duplicates > 0 {
+		t.Errorf("%s: %d records were refused (%s), %d came twice", f.Info().Name, stats.Refused, stats.Reason, stats.Duplicates)
+	}
+	return stats
+}

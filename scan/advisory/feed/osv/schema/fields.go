@@ -39,18 +39,15 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 	es := &a.EcosystemSpecific
 	switch advisory.Group(row.Ecosystem) {
 	case "Ubuntu":
-		if strings.Contains(string(es.Availability), "Ubuntu Pro") || slices.Contains(row.Repositories, "pro") || esm(row.Ranges) {
-			row.Note = "the fix needs Ubuntu Pro"
-			if row.Status != sekisho.StatusFixed {
-				row.Note = "a fix would need Ubuntu Pro"
-			}
+		if row.Repositories == nil && (strings.Contains(string(es.Availability), "Ubuntu Pro") || esm(row.Ranges)) {
+			row.Repositories = []string{"pro"}
 		}
+		if slices.ContainsFunc(row.Binaries, kernel.MatchString) {
+			row.Binaries = nil // named by build: those of an older one are not among them
+		}
+	case "SUSE":
+		b.suse(row)
 	case "Rocky Linux":
-		for _, s := range a.Ranges {
-			if w := string(s.DatabaseSpecific.Repository); w != "" {
-				row.Note = "repository " + w
-			}
-		}
 		if strings.HasPrefix(b.rec.ID, "RXSA-") {
 			row.Repositories = []string{"sig"} // packages of special interest groups
 		}
@@ -67,6 +64,24 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 		}
 	}
 }
+
+// kernel is a binary of Ubuntu's kernels: linux-image-6.8.0-40-generic.
+var kernel = regexp.MustCompile(`^linux-.*\d+\.\d+\.\d+-\d+`)
+
+// suse turns products into a note: what a module or the long-term support of a
+// release fixes is a flaw of that release, whoever gets the fix.
+func (b *builder) suse(row *advisory.Record) {
+	for _, product := range row.Repositories {
+		if !support.MatchString(product) {
+			row.Repositories = nil
+			return
+		}
+	}
+	row.Repositories, row.Note = nil, "the fix needs long-term support"
+}
+
+// support is a product that only customers of an extended phase get.
+var support = regexp.MustCompile(`LTSS|ESPOS|Extended`)
 
 // esm reports whether a fix is one of Extended Security Maintenance, by its version.
 func esm(list []advisory.Range) bool {
@@ -103,7 +118,7 @@ var stream = regexp.MustCompile(`\b[A-Za-z0-9][A-Za-z0-9._+-]*:[A-Za-z0-9][A-Za-
 // which their release tells, have one. An update of two streams does not say
 // which package is whose: the row is told of both, and the installed package's
 // label decides.
-func (b *builder) modules(row *advisory.Record, a *affected) []string {
+func (b *builder) modules(row *advisory.Record) []string {
 	if g := advisory.Group(row.Ecosystem); g != "AlmaLinux" && g != "Rocky Linux" {
 		return []string{""}
 	}
@@ -112,7 +127,6 @@ func (b *builder) modules(row *advisory.Record, a *affected) []string {
 	}
 	streams := slices.Compact(slices.Sorted(slices.Values(stream.FindAllString(b.rec.Summary, 8))))
 	if len(streams) == 0 {
-		row.Note = "build of a module; the stream is not named"
 		return []string{""}
 	}
 	return streams

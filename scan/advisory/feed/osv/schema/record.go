@@ -74,11 +74,8 @@ type affected struct {
 }
 
 type span struct {
-	Type             string  `json:"type"`
-	Events           []event `json:"events"`
-	DatabaseSpecific struct {
-		Repository word `json:"yum_repository"` // Rocky Linux
-	} `json:"database_specific"`
+	Type   string  `json:"type"`
+	Events []event `json:"events"`
 }
 
 type event struct {

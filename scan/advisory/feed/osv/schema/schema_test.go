@@ -3,6 +3,9 @@ package schema
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -215,7 +218,7 @@ func TestUbuntu(t *testing.T) {
 		}
 	}
 	pro := byRelease["Ubuntu:16.04"]
-	if !slices.Equal(pro.Repositories, []string{"pro"}) || pro.Note != "the fix needs Ubuntu Pro" || pro.Ranges[0].Fixed != "1.12.0-1~ubuntu16.04.3+esm1" {
+	if !slices.Equal(pro.Repositories, []string{"pro"}) || pro.Ranges[0].Fixed != "1.12.0-1~ubuntu16.04.3+esm1" {
 		t.Errorf("ESM: %+v", pro)
 	}
 	plain := byRelease["Ubuntu:20.04"]
@@ -243,7 +246,7 @@ func TestLocate(t *testing.T) {
 		"SUSE:Linux Enterprise Module for Basesystem 15 SP5":         "SUSE:15.5 [Linux Enterprise Module for Basesystem 15 SP5]",
 		"SUSE:Linux Enterprise Server 15 SP4-LTSS":                   "SUSE:15.4 [Linux Enterprise Server 15 SP4-LTSS]",
 		"SUSE:Linux Enterprise Server LTSS Extended Security 12 SP5": "SUSE:12.5 [Linux Enterprise Server LTSS Extended Security 12 SP5]",
-		"SUSE:Linux Enterprise Module for Containers 12":             "SUSE:12 [Linux Enterprise Module for Containers 12]",
+		"SUSE:Linux Enterprise Module for Containers 12":             "SUSE:12.5 [Linux Enterprise Module for Containers 12]",
 		"SUSE:Linux Enterprise Micro 5.5":                            "SUSE:Micro 5.5 [Linux Enterprise Micro 5.5]",
 		"SUSE:Linux Enterprise Server 16.0":                          "SUSE:16 [Linux Enterprise Server 16.0]",
 		"SUSE:Manager Server 4.3":                                    "",
@@ -271,11 +274,14 @@ func TestCVE(t *testing.T) {
 	}
 }
 
-func TestSUSEProductsOfOneRelease(t *testing.T) {
-	r, err := Decoder{}.Decode([]byte(`{"id":"SUSE-SU-2024:1-1","published":"2024-01-02T00:00:00Z","upstream":["CVE-2024-0001","CVE-2024-0002"],"affected":[
-	{"package":{"ecosystem":"SUSE:Linux Enterprise Server 15 SP4-LTSS","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}],"ecosystem_specific":{"binaries":[{"curl":"8.0-1","libcurl4":"8.0-1"}]}},
-	{"package":{"ecosystem":"SUSE:Linux Enterprise High Performance Computing 15 SP4-LTSS","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}],"ecosystem_specific":{"binaries":[{"curl":"8.0-1","libcurl-devel":"8.0-1"}]}},
-	{"package":{"ecosystem":"SUSE:Manager Proxy 4.3","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}]}]}`))
+// row is an affected entry of a made-up record.
+func row(ecosystem, name, fixed, specific string) string {
+	return fmt.Sprintf(`{"package":{"ecosystem":%q,"name":%q},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":%q}]}],"ecosystem_specific":%s}`, ecosystem, name, fixed, specific)
+}
+
+func decode(t *testing.T, record string) (*feedtest.Sink, Result) {
+	t.Helper()
+	r, err := Decoder{Order: OrderOf}.Decode([]byte(record))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,14 +289,77 @@ func TestSUSEProductsOfOneRelease(t *testing.T) {
 	if _, err := r.Tell(sink); err != nil {
 		t.Fatal(err)
 	}
-	if len(sink.Records) != 2 || r.Skipped[OtherPlace] != 1 {
+	return sink, r
+}
+
+func TestSUSEProductsOfOneRelease(t *testing.T) {
+	sink, r := decode(t, `{"id":"SUSE-SU-2024:1-1","published":"2024-01-02T00:00:00Z","upstream":["CVE-2024-0001","CVE-2024-0002"],"affected":[`+
+		row("SUSE:Linux Enterprise Server 15 SP4-LTSS", "curl", "8.0-1", `{"binaries":[{"curl":"8.0-1","libcurl4":"8.0-1"}]}`)+","+
+		row("SUSE:Linux Enterprise High Performance Computing 15 SP4-LTSS", "curl", "8.0-1", `{"binaries":[{"curl":"8.0-1","libcurl-devel":"8.0-1"}]}`)+","+
+		row("SUSE:Linux Enterprise Module for Basesystem 15 SP5", "curl", "8.0-2", `{}`)+","+
+		row("SUSE:Linux Enterprise Server 15 SP5-LTSS", "curl", "8.0-2", `{}`)+","+
+		row("SUSE:Manager Proxy 4.3", "curl", "8.0-1", `{}`)+`]}`)
+	if len(sink.Records) != 4 || r.Skipped[OtherPlace] != 1 {
 		t.Fatalf("got %d records, skipped %v", len(sink.Records), r.Skipped)
 	}
 	got := sink.Records[1]
-	if got.Ecosystem != "SUSE:15.4" || len(got.Repositories) != 2 || !slices.Equal(got.Binaries, []string{"curl", "libcurl4", "libcurl-devel"}) || got.Aliases[0] != "CVE-2024-0002" || !got.Fixed.Equal(time.Date(2024, 1, 2, 0, 0, 0, 0, time.UTC)) {
+	if got.Ecosystem != "SUSE:15.4" || got.Repositories != nil || got.Note == "" || !slices.Equal(got.Binaries, []string{"curl", "libcurl4", "libcurl-devel"}) || got.Aliases[0] != "CVE-2024-0002" || !got.Fixed.Equal(time.Date(2024, 1, 2, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("got %+v", got)
+	}
+	if got = sink.Records[2]; got.Ecosystem != "SUSE:15.5" || got.Note != "" {
+		t.Errorf("the module has the fix, too: %+v", got)
+	}
+}
+
+// Names of kernel packages hold their build: the installed one is not listed.
+func TestUbuntuKernel(t *testing.T) {
+	sink, _ := decode(t, `{"id":"UBUNTU-CVE-2024-0001","upstream":["CVE-2024-0001"],"affected":[`+
+		row("Ubuntu:24.04:LTS", "linux", "6.8.0-40.40", `{"binaries":[{"binary_name":"linux-image-6.8.0-40-generic"},{"binary_name":"linux-libc-dev"}]}`)+","+
+		row("Ubuntu:20.04:LTS", "curl", "7.68.0-1ubuntu2.25+esm1", `{"binaries":[{"binary_name":"curl"}],"availability":"Available with Ubuntu Pro: https://ubuntu.com/pro"}`)+`]}`)
+	if got := sink.Of("linux"); len(got) != 1 || got[0].Binaries != nil || got[0].Repositories != nil {
+		t.Errorf("got %+v", got)
+	}
+	if got := sink.Of("curl"); len(got) != 1 || !slices.Equal(got[0].Repositories, []string{"pro"}) || got[0].Status != sekisho.StatusFixed {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// An update of two module streams is told of both: the label decides.
+func TestTwoStreams(t *testing.T) {
+	sink, _ := decode(t, `{"id":"ALSA-2024:1","summary":"Moderate: idm:DL1 and idm:client security update","related":["CVE-2024-0001"],"affected":[`+
+		row("AlmaLinux:8", "ipa-client", "4.9-1.module_el8.9.0+1+2", `{}`)+","+row("AlmaLinux:8", "other", "1-1.el8", `{}`)+`]}`)
+	var got []string
+	for _, r := range sink.Records {
+		got = append(got, r.Package+" "+r.Module)
+	}
+	if !slices.Equal(got, []string{"ipa-client idm:DL1", "ipa-client idm:client", "other "}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What the sink refuses ends the reading, and so does the context.
+func TestStops(t *testing.T) {
+	data, err := os.ReadFile(feedtest.Dir(t, "osv/crates.io/all.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no space left")
+	if _, err := (Decoder{}).Zip(t.Context(), bytes.NewReader(data), int64(len(data)), refusing{&feedtest.Sink{}, full}); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (Decoder{}).Zip(ctx, bytes.NewReader(data), int64(len(data)), &feedtest.Sink{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type refusing struct {
+	advisory.Sink
+	err error
+}
+
+func (r refusing) Detail(advisory.Detail, advisory.Text) error { return r.err }
 
 func TestRanges(t *testing.T) {
 	numeric := func(a, b string) (int, error) { // one digit each
