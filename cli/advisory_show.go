@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sekisho"
 	"sekisho/i18n"
+	"sekisho/report/format"
 	"sekisho/scan/advisory"
+	"sekisho/scan/cvss"
 )
 
 func (a *app) advisoryShow(f *advisoryFlags) *cobra.Command {
@@ -119,7 +120,7 @@ func gather(ctx context.Context, db *advisory.DB, id string) (*shown, error) {
 	}
 	for _, d := range described {
 		ids = append(ids, d.Aliases...)
-		s.Details = append(s.Details, shownDetail{d.Feed, d.Group, d.ID, d.Title, d.TitleJA, some(d.Ratings), some(d.CVSS), some(d.CWE), d.Published, d.Modified,
+		s.Details = append(s.Details, shownDetail{d.Feed, d.Group, d.ID, d.Title, d.TitleJA, some(d.Ratings), scored(d.CVSS), some(d.CWE), d.Published, d.Modified,
 			d.Withdrawn, d.Text.Text, d.Text.TextJA, some(d.Text.References)})
 	}
 	slices.Sort(ids)
@@ -145,6 +146,16 @@ func (s *shown) signals(db *advisory.DB, id string) error {
 		return err
 	}
 	return nil
+}
+
+// scored fills in the scores that follow from vectors.
+func scored(list []sekisho.CVSS) []sekisho.CVSS {
+	for i := range list {
+		if _, score, err := cvss.Base(list[i].Vector); err == nil && list[i].Score == 0 {
+			list[i].Score = score
+		}
+	}
+	return some(list)
 }
 
 // some is a list that is never absent.
@@ -192,10 +203,11 @@ func (a *app) tell(s *shown) error {
 	for _, d := range s.Details {
 		a.tellDetail(d)
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	var rows [][]string
 	if len(s.Records) > 0 {
-		fmt.Fprintln(w, "\n"+strings.Join([]string{t("cli.advisory.column.feed"), t("cli.advisory.column.record"), t("cli.advisory.column.ecosystem"), t("cli.advisory.column.package"),
-			t("cli.advisory.column.status"), t("cli.advisory.column.versions")}, "\t"))
+		fmt.Fprintln(a.Stdout)
+		rows = append(rows, []string{t("cli.advisory.column.feed"), t("cli.advisory.column.record"), t("cli.advisory.column.ecosystem"), t("cli.advisory.column.package"),
+			t("cli.advisory.column.status"), t("cli.advisory.column.versions")})
 	}
 	for _, r := range s.Records {
 		versions := strings.Join(r.Ranges, " | ")
@@ -203,9 +215,9 @@ func (a *app) tell(s *shown) error {
 			versions = strings.TrimPrefix(versions+" | "+t("cli.advisory.show.versions", "count", len(r.Versions)), " | ")
 		}
 		status := strings.TrimSpace(a.status(r.Status) + " " + r.Rating)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", visible(r.Feed), visible(r.ID), visible(r.Ecosystem), visible(r.Package+" "+r.Module), visible(status), visible(versions))
+		rows = append(rows, []string{visible(r.Feed), visible(r.ID), visible(r.Ecosystem), visible(strings.TrimSpace(r.Package + " " + r.Module)), visible(status), visible(versions)})
 	}
-	return w.Flush()
+	return format.Columns(a.Stdout, rows)
 }
 
 func (a *app) status(word string) string {
@@ -241,7 +253,7 @@ func (a *app) tellDetail(d shownDetail) {
 		fmt.Fprintf(a.Stdout, "  %s: %s\n", visible(r.Source), visible(strings.TrimSpace(t("severity."+string(r.Severity))+" "+r.Word)))
 	}
 	for _, c := range d.CVSS {
-		fmt.Fprintf(a.Stdout, "  %s: CVSS %s\n", visible(c.Source), visible(c.Vector))
+		fmt.Fprintf(a.Stdout, "  %s: CVSS %.1f  %s\n", visible(c.Source), c.Score, visible(c.Vector))
 	}
 	if len(d.CWE) > 0 {
 		fmt.Fprintf(a.Stdout, "  %s\n", visible(strings.Join(d.CWE, " ")))

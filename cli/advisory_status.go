@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sekisho"
+	"sekisho/report/format"
 	"sekisho/scan/advisory"
 )
 
@@ -18,9 +18,6 @@ func (a *app) advisoryStatus(f *advisoryFlags) *cobra.Command {
 	cmd.Flags().StringVar(&f.format, "format", "table", a.texts.Text("cli.flag.table_json"))
 	return cmd
 }
-
-// defaultMaxAge is from when on a feed is called old.
-const defaultMaxAge = 3 * 24 * time.Hour
 
 // feedStatus is one feed of status's JSON document.
 type feedStatus struct {
@@ -85,7 +82,7 @@ func (d *database) statuses(known []advisory.FeedInfo) []feedStatus {
 			age := d.now().Sub(k.Checked)
 			limit := d.config.MaxAge.Duration
 			if limit == 0 {
-				limit = defaultMaxAge
+				limit = old
 			}
 			x.Age, x.Old = age.Hours(), age > limit
 		}
@@ -112,12 +109,11 @@ func (a *app) statusTable(s databaseStatus) error {
 	if s.Built.IsZero() {
 		a.note("cli.advisory.none")
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join([]string{t("cli.advisory.column.feed"), t("cli.advisory.column.records"), t("cli.advisory.column.newest"), t("cli.advisory.column.checked"),
-		t("cli.advisory.column.licence"), t("cli.advisory.column.source")}, "\t"))
+	rows := [][]string{{t("cli.advisory.column.feed"), t("cli.advisory.column.records"), t("cli.advisory.column.newest"), t("cli.advisory.column.checked"),
+		t("cli.advisory.column.licence"), t("cli.advisory.column.source")}}
 	var notes []string
 	for _, x := range s.Feeds {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", visible(x.Name), a.amount(x), date(x.Newest), a.age(x), visible(x.Licence), visible(x.URL))
+		rows = append(rows, []string{visible(x.Name), a.amount(x), date(x.Newest), a.age(x), visible(x.Licence), visible(x.URL)})
 		if x.Error != "" {
 			notes = append(notes, t("cli.advisory.error", "feed", x.Name, "date", x.Failed.Format(time.DateOnly), "error", x.Error))
 		}
@@ -125,7 +121,7 @@ func (a *app) statusTable(s databaseStatus) error {
 			notes = append(notes, t("cli.advisory.restricted", "feed", x.Name))
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := format.Columns(a.Stdout, rows); err != nil {
 		return err
 	}
 	for _, n := range notes {

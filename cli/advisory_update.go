@@ -8,12 +8,12 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sekisho"
+	"sekisho/report/format"
 	"sekisho/scan/advisory/fetch"
 	"sekisho/scan/advisory/update"
 )
@@ -71,6 +71,9 @@ func (a *app) updateAdvisories(ctx context.Context, f *advisoryFlags, names []st
 			failed++
 			a.note("cli.advisory.failed", "feed", r.Feed, "error", r.Err)
 		}
+		if r.Stats.Refused > 0 {
+			a.note("cli.advisory.refused", "feed", r.Feed, "count", r.Stats.Refused, "reason", r.Stats.Reason)
+		}
 	}
 	if failed > 0 {
 		return sekisho.Errorf(sekisho.Unavailable, "%d of %d feeds failed; what they told before stays", failed, len(results)).WithHint("sekisho advisory status")
@@ -78,9 +81,9 @@ func (a *app) updateAdvisories(ctx context.Context, f *advisoryFlags, names []st
 	return nil
 }
 
-func tableOrJSON(format string) error {
-	if format != "table" && format != "json" {
-		return sekisho.Errorf(sekisho.Usage, "format %q: want table or json", format)
+func tableOrJSON(form string) error {
+	if form != "table" && form != "json" {
+		return sekisho.Errorf(sekisho.Usage, "format %q: want table or json", form)
 	}
 	return nil
 }
@@ -108,36 +111,46 @@ func (a *app) env(name string) string {
 	return a.Getenv(strings.ToLower(name))
 }
 
-// resultDoc is one feed of update's JSON document.
-type resultDoc struct {
-	update.Result
-	Records int    `json:"records"`
-	Details int    `json:"details"`
-	Signals int    `json:"signals"`
-	Error   string `json:"error,omitempty"`
+// updateDoc is update's JSON document.
+type updateDoc struct {
+	Schema string       `json:"schema"`
+	Feeds  []feedResult `json:"feeds"`
 }
 
-func (a *app) writeResults(format string, results []update.Result) error {
-	if format == "json" {
-		list := []resultDoc{}
+// feedResult is how one feed's update went.
+type feedResult struct {
+	Feed     string `json:"feed"`
+	Outcome  string `json:"outcome"` // updated, unchanged, failed
+	Records  int    `json:"records"` // of the feed now
+	Details  int    `json:"details"`
+	Signals  int    `json:"signals"`
+	Refused  int    `json:"refused"` // records that could not be kept
+	Bytes    int64  `json:"bytes"`   // of documents that were read
+	Duration int64  `json:"duration_ms"`
+	Error    string `json:"error,omitempty"`
+}
+
+func (a *app) writeResults(form string, results []update.Result) error {
+	if form == "json" {
+		doc := updateDoc{Schema: "sekisho.advisory.update/v1", Feeds: []feedResult{}}
 		for _, r := range results {
-			doc := resultDoc{Result: r, Records: r.Stats.Records, Details: r.Stats.Details, Signals: r.Stats.Signals}
+			x := feedResult{r.Feed, r.Outcome, r.Stats.Records, r.Stats.Details, r.Stats.Signals, r.Stats.Refused, r.Bytes, r.Duration.Milliseconds(), ""}
 			if r.Err != nil {
-				doc.Error = r.Err.Error()
+				x.Error = r.Err.Error()
 			}
-			list = append(list, doc)
+			doc.Feeds = append(doc.Feeds, x)
 		}
-		return a.writeJSON(map[string]any{"schema": "sekisho.advisory.update/v1", "feeds": list})
+		return a.writeJSON(doc)
 	}
 	if len(results) == 0 {
 		a.note("cli.advisory.nothing")
 	}
-	w := tabwriter.NewWriter(a.Stdout, 0, 8, 2, ' ', 0)
+	var rows [][]string
 	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Feed, a.texts.Text("cli.advisory.outcome."+r.Outcome), a.texts.Text("cli.advisory.records", "count", r.Stats.Records+r.Stats.Signals),
-			mebibytes(r.Bytes), r.Duration.Round(100*time.Millisecond))
+		rows = append(rows, []string{r.Feed, a.texts.Text("cli.advisory.outcome." + r.Outcome), a.texts.Text("cli.advisory.records", "count", r.Stats.Records+r.Stats.Signals),
+			mebibytes(r.Bytes), r.Duration.Round(100 * time.Millisecond).String()})
 	}
-	return w.Flush()
+	return format.Columns(a.Stdout, rows)
 }
 
 func (a *app) writeJSON(doc any) error {

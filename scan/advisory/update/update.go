@@ -48,12 +48,12 @@ const (
 
 // Result is one feed's.
 type Result struct {
-	Feed     string         `json:"feed"`
-	Outcome  string         `json:"outcome"`
-	Stats    advisory.Stats `json:"-"`
-	Bytes    int64          `json:"bytes"` // of documents that were read
-	Duration time.Duration  `json:"duration_ns"`
-	Err      error          `json:"-"`
+	Feed     string
+	Outcome  string
+	Stats    advisory.Stats
+	Bytes    int64 // of documents that were read
+	Duration time.Duration
+	Err      error
 }
 
 // Run updates feeds and returns a result for each, in their order. Its error is
@@ -86,7 +86,8 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 // job is one feed to update.
 type job struct {
 	feed advisory.Feed
-	info advisory.Info // its URL is the one to ask
+	info advisory.Info // its URL is the one to ask, without a password
+	url  string        // the same as the user wrote it
 	want []string
 }
 
@@ -175,7 +176,7 @@ func joined[V any](a, b map[string]V) map[string]V {
 
 // client is the feed's: it asks the mirror, if there is one, and counts.
 func (o *Options) client(j job, size *atomic.Int64) advisory.Client {
-	c := o.Client
+	c, _ := fetch.Login(o.Client, j.url)
 	if from := cmp.Or(o.From, o.Config.From); from != "" {
 		c = fetch.Mirror(c, from, j.info.Name, j.info.URL)
 	}
@@ -246,8 +247,9 @@ func (o *Options) plan() ([]job, error) {
 		if !needed && !named && !o.All {
 			continue
 		}
-		info.URL = strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
-		jobs = append(jobs, job{f, info, want})
+		url := strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
+		_, info.URL = fetch.Login(o.Client, url)
+		jobs = append(jobs, job{f, info, url, want})
 	}
 	return jobs, nil
 }

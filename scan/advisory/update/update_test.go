@@ -287,6 +287,33 @@ func TestOtherSource(t *testing.T) {
 	}
 }
 
+// TestPassword: a password in an address is kept nowhere.
+func TestPassword(t *testing.T) {
+	s, o := setup(t)
+	o.Config.Feeds = map[string]Feed{"one": {URL: strings.Replace(s.URL, "://", "://user:sesame@", 1) + "/one"}}
+	want(t, outcomes(t, o), "one updated 3 24")
+	want(t, outcomes(t, o), "one unchanged 3 0")
+	if h := s.Requests("/one/npm.txt")[0].Header.Get("Authorization"); h == "" {
+		t.Error("the host did not get the password")
+	}
+	err := filepath.WalkDir(o.Dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if strings.Contains(string(data), "sesame") {
+			t.Errorf("%s holds the password", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := feed(t, o, "one"); f.URL != s.URL+"/one" {
+		t.Errorf("URL %s", f.URL)
+	}
+}
+
 func TestMirror(t *testing.T) {
 	_, o := setup(t)
 	o.From = t.TempDir()
