@@ -440,6 +440,53 @@ func TestHostileZip(t *testing.T) {
 	}
 }
 
+// More entries than 65,535 need the directory of Zip64; npm has 200,000.
+func TestManyEntries(t *testing.T) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	const n = 66_000
+	for i := range n {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("M-%d.json", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, `{"id":"M-%d","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(buf.Bytes()), int64(buf.Len()), &feedtest.Sink{Count: true})
+	if err != nil || sum.Records != n {
+		t.Errorf("%d records: %v", sum.Records, err)
+	}
+}
+
+// FuzzZip reads anything as a zip file.
+func FuzzZip(f *testing.F) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	e, err := w.Create("X-1.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := e.Write([]byte(`{"id":"X-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`)); err != nil {
+		f.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sink := &feedtest.Sink{}
+		sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(data), int64(len(data)), sink)
+		if err == nil && sum.Told != len(sink.Records) {
+			t.Fatalf("told %d of %d", sum.Told, len(sink.Records))
+		}
+	})
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"id":"GHSA-1","modified":"2024-01-01T00:00:00Z","aliases":["CVE-2024-0001"],"affected":[{"package":{"ecosystem":"npm","name":"x"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1"}]}],"versions":["0.1"],"database_specific":{"last_known_affected_version_range":"<= 1"}}]}`))
 	f.Add([]byte(`{"id":"ALSA-1","summary":"Important: a:1 and b:2 security update","related":["CVE-2024-0001"],"affected":[{"package":{"ecosystem":"AlmaLinux:8","name":"x"},"ranges":[{"events":[{"introduced":"0"},{"fixed":"1.module_el8"}]}]}]}`))
