@@ -57,6 +57,8 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 		}
 		if list, _ := ranges(es.Custom, nil); len(list) > 0 {
 			row.Note = "in the project's own versions: " + describe(list)
+		} else if foreign(row) {
+			row.Note = "the range's versions are not of this module's major version"
 		}
 	case "crates.io":
 		if os := es.Affects.OS; len(os) > 0 {
@@ -82,6 +84,32 @@ func (b *builder) suse(row *advisory.Record) {
 
 // support is a product that only customers of an extended phase get.
 var support = regexp.MustCompile(`LTSS|ESPOS|Extended`)
+
+// major is the major version that ends a module's path, as /v5 or .v2 of
+// gopkg.in (Go Modules Reference, "Major version suffixes").
+var major = regexp.MustCompile(`[/.]v(\d+)$`)
+
+// foreign reports whether a range ends at a version that the module cannot
+// have: then every pseudo-version is inside, which says little.
+func foreign(row *advisory.Record) bool {
+	if row.Package == "stdlib" || row.Package == "toolchain" {
+		return false
+	}
+	path := ""
+	if m := major.FindStringSubmatch(row.Package); m != nil {
+		path = m[1]
+	}
+	for _, r := range row.Ranges {
+		end := r.Fixed + r.Last
+		number, _, _ := strings.Cut(end, ".")
+		switch {
+		case end == "" || strings.Contains(end, "+incompatible"):
+		case path == "" && number != "0" && number != "1", path != "" && number != path:
+			return true
+		}
+	}
+	return false
+}
 
 // esm reports whether a fix is one of Extended Security Maintenance, by its version.
 func esm(list []advisory.Range) bool {

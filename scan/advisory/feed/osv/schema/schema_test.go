@@ -324,6 +324,29 @@ func TestUbuntuKernel(t *testing.T) {
 	}
 }
 
+// A module's versions are of the major version that its path says.
+func TestForeignMajor(t *testing.T) {
+	sink, _ := decode(t, `{"id":"GHSA-1","affected":[`+
+		row("Go", "example.com/a", "5.3.2", `{}`)+","+row("Go", "example.com/b", "1.3.2", `{}`)+","+row("Go", "example.com/c/v5", "5.3.2", `{}`)+","+
+		row("Go", "gopkg.in/d.v2", "2.1.0", `{}`)+","+row("Go", "example.com/e", "5.3.2+incompatible", `{}`)+","+row("Go", "stdlib", "5.0.0", `{}`)+","+
+		row("Go", "example.com/f/v3", "5.3.2", `{}`)+`]}`)
+	var noted []string
+	for _, r := range sink.Records {
+		if r.Note != "" {
+			noted = append(noted, r.Package)
+		}
+	}
+	if !slices.Equal(noted, []string{"example.com/a", "example.com/f/v3"}) {
+		t.Errorf("got %q", noted)
+	}
+	vulndb, _ := load(t, "Go")
+	for _, r := range vulndb.Records {
+		if strings.Contains(r.Note, "major version") {
+			t.Errorf("the Go database does not mix them: %s %s %v", r.ID, r.Package, r.Ranges)
+		}
+	}
+}
+
 // An update of two module streams is told of both: the label decides.
 func TestTwoStreams(t *testing.T) {
 	sink, _ := decode(t, `{"id":"ALSA-2024:1","summary":"Moderate: idm:DL1 and idm:client security update","related":["CVE-2024-0001"],"affected":[`+
