@@ -173,6 +173,9 @@ func (b *builder) details() {
 		ID: rec.ID, Title: rec.Summary, CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
 		Aliases: b.aliases(), Published: parseTime(rec.Published), Modified: out.Modified,
 	}
+	if len(out.flaws) > 1 { // neither names nor scores of one flaw are the others'
+		detail.Aliases, detail.CVSS = nil, nil
+	}
 	out.text = advisory.Text{ID: rec.ID, Text: rec.Details, References: b.references()}
 	for _, row := range out.rows {
 		group := advisory.Group(row.Ecosystem)

@@ -179,6 +179,9 @@ func TestErrata(t *testing.T) {
 		t.Errorf("each flaw is a record of its own: got %v", ruby)
 	}
 
+	if d, text := sink.Detail1("RLSA-2021:3891"); d.Aliases != nil || d.CVSS != nil || d.Title == "" || len(d.Ratings) != 1 || text.Text == "" {
+		t.Errorf("what is said of an erratum is not said of each of its flaws: %+v", d)
+	}
 	alma, _ := load(t, "AlmaLinux")
 	modular, named := 0, 0
 	for _, r := range alma.Records {
