@@ -95,11 +95,12 @@ type Target struct {
 
 // RunConfig is what the image says about how it runs.
 type RunConfig struct {
-	User       string   `json:"user"`
-	Entrypoint []string `json:"entrypoint"`
-	Cmd        []string `json:"cmd"`
-	WorkingDir string   `json:"working_dir,omitempty"`
-	Ports      []string `json:"ports,omitempty"`
+	User       string            `json:"user"`
+	Entrypoint []string          `json:"entrypoint"`
+	Cmd        []string          `json:"cmd"`
+	WorkingDir string            `json:"working_dir,omitempty"`
+	Ports      []string          `json:"ports,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
 }
 
 // Layer is one layer of an image, the lowest has index 0.

@@ -83,8 +83,10 @@ type Location struct {
 
 // Suppressed says why a finding does not count, or no longer does not.
 type Suppressed struct {
-	Reason string    `json:"reason"`
-	Owner  string    `json:"owner"`
-	By     string    `json:"by,omitempty"` // exception, or vex and whose
-	Until  time.Time `json:"until,omitzero"`
+	Reason     string    `json:"reason"`
+	Owner      string    `json:"owner"`
+	By         string    `json:"by,omitempty"` // exception, or vex and whose
+	Until      time.Time `json:"until,omitzero"`
+	Approver   string    `json:"approver,omitempty"`
+	UntilFixed bool      `json:"until_fixed,omitempty"` // it ends when a fix exists
 }

@@ -15,7 +15,8 @@ type Report struct {
 	Packages  []Package `json:"packages"`
 	Findings  []Finding `json:"findings"`
 	Problems  []Problem `json:"problems"`
-	Coverage  []Cover   `json:"coverage"` // of packages by advisories, by ecosystem
+	Coverage  []Cover   `json:"coverage"`          // of packages by advisories, by ecosystem
+	Filters   []string  `json:"filters,omitempty"` // what was left out on demand: the report does not tell all
 	Decision  *Decision `json:"decision,omitempty"`
 }
 
@@ -53,26 +54,4 @@ type Cover struct {
 	Feeds      []string `json:"feeds"`
 	Unjudged   int      `json:"unjudged,omitempty"`   // packages whose version cannot be compared
 	Substitute string   `json:"substitute,omitempty"` // the ecosystem whose advisories were used in its place
-}
-
-// Results of a decision.
-const (
-	Allow = "allow"
-	Warn  = "warn"
-	Deny  = "deny"
-)
-
-// Decision says whether the target may pass, with every reason.
-type Decision struct {
-	Result  string   `json:"result"`
-	Policy  string   `json:"policy"`
-	Reasons []Reason `json:"reasons"`
-}
-
-// Reason is one control that spoke against the target.
-type Reason struct {
-	Control  string `json:"control"`
-	Message  string `json:"message"`
-	Evidence string `json:"evidence"`
-	Fix      string `json:"fix"`
 }

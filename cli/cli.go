@@ -77,7 +77,14 @@ func (a *app) root() *cobra.Command {
 	root.SetVersionTemplate("sekisho {{.Version}}\n")
 	root.SetFlagErrorFunc(misused)
 	root.PersistentFlags().String("lang", "", t("cli.flag.lang"))
-	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.rulesCommand(), a.versionCommand())
+	root.AddCommand(
+		a.scanCommand(),
+		a.sbomCommand(),
+		a.advisoryCommand(),
+		a.policyCommand(),
+		a.rulesCommand(),
+		a.versionCommand(),
+	)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
 	root.InitDefaultHelpFlag()
 	commands := append(root.Commands(), root)

@@ -34,7 +34,7 @@ type contentFlags struct {
 // neither secrets nor malware were; and what masks the secrets in what is shown
 // in any case.
 func (a *app) content(ctx context.Context, f *scanFlags, key siphash.Key) (inside *content.Analyzer, mask func(string) string, err error) {
-	kinds := f.kinds
+	kinds := f.looks()
 	if len(kinds) == 0 {
 		kinds = []string{sekisho.Secret, sekisho.Malware}
 	}

@@ -51,6 +51,7 @@ func severity(flag, text string) (sekisho.Severity, error) {
 
 // apply removes the findings and packages that were not asked for.
 func (f *filter) apply(r *sekisho.Report) {
+	r.Filters = f.filters()
 	r.Findings = slices.DeleteFunc(r.Findings, func(x sekisho.Finding) bool {
 		return f.severity != "" && x.Severity.Rank() < f.severity.Rank() ||
 			len(f.kinds) > 0 && !slices.Contains(f.kinds, x.Kind)
@@ -70,6 +71,22 @@ func (f *filter) apply(r *sekisho.Report) {
 	})
 }
 
+// filters tells what was asked to be left out.
+func (f *filter) filters() (out []string) {
+	if f.severity != "" {
+		out = append(out, "--severity "+string(f.severity))
+	}
+	for _, l := range []struct {
+		flag string
+		list []string
+	}{{"--kind", f.kinds}, {"--path", f.paths}, {"--skip-path", f.skip}} {
+		if len(l.list) > 0 {
+			out = append(out, l.flag+" "+strings.Join(l.list, ","))
+		}
+	}
+	return out
+}
+
 // path reports whether a path was asked for. What has no path (the
 // configuration) is left out only when paths are named.
 func (f *filter) path(p string) bool {
@@ -80,11 +97,10 @@ func (f *filter) path(p string) bool {
 	return !slices.ContainsFunc(f.skip, match)
 }
 
-// decide sets the report's decision when --fail-on or --max-signature-age asks
-// for one.
-func (f *filter) decide(r *sekisho.Report) {
+// decide judges when --fail-on or --max-signature-age asks for it.
+func (f *filter) decide(r *sekisho.Report) *sekisho.Decision {
 	if f.failOn == "" && f.age == 0 && f.advisoryAge == 0 {
-		return
+		return nil
 	}
 	d := &sekisho.Decision{Result: sekisho.Allow, Policy: f.policy(), Reasons: []sekisho.Reason{}}
 	for _, x := range r.Findings {
@@ -102,7 +118,7 @@ func (f *filter) decide(r *sekisho.Report) {
 	if len(d.Reasons) > 0 {
 		d.Result = sekisho.Deny
 	}
-	r.Decision = d
+	return d
 }
 
 func (f *filter) policy() string {
@@ -165,7 +181,13 @@ func (f *filter) verdict(r *sekisho.Report, texts *i18n.Printer) error {
 	if r.Decision == nil || r.Decision.Result != sekisho.Deny {
 		return nil
 	}
-	return sekisho.Errorf(sekisho.Denied, "%s", texts.Text("cli.denied", "count", len(r.Decision.Reasons), "policy", r.Decision.Policy))
+	count := 0
+	for _, x := range r.Decision.Reasons {
+		if x.Effect != sekisho.Note {
+			count++
+		}
+	}
+	return sekisho.Errorf(sekisho.Denied, "%s", texts.Text("cli.denied", "count", count, "policy", r.Decision.Policy))
 }
 
 // exceptionsName is the file that is read when none is named.

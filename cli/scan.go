@@ -13,6 +13,7 @@ import (
 
 	"sekisho"
 	"sekisho/image"
+	"sekisho/report/format"
 	"sekisho/scan"
 	"sekisho/scan/analyze"
 	"sekisho/scan/cache"
@@ -23,6 +24,7 @@ import (
 type scanFlags struct {
 	source              sourceFlags
 	content             contentFlags
+	policy              policyFlags
 	onlyPackages        bool
 	outputs             []string
 	format              string
@@ -51,6 +53,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "", t("cli.flag.format"))
 	flags.StringVar(&f.failOn, "fail-on", "", t("cli.flag.fail_on"))
+	a.policyFlags(cmd, &f.policy)
 	flags.IntVar(&f.signatureAge, "max-signature-age", 0, t("cli.flag.signature_age"))
 	flags.StringVar(&f.db, "db", "", t("cli.flag.db"))
 	flags.IntVar(&f.advisoryAge, "max-advisory-age", 0, t("cli.flag.advisory_age"))
@@ -112,6 +115,10 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	if err != nil {
 		return err
 	}
+	judge, err := a.judge(&f.policy, accepted, now)
+	if err != nil {
+		return err
+	}
 	report, err := a.read(ctx, target, f, sekisho.Tool{Name: "sekisho", Version: version()})
 	if err != nil {
 		return err
@@ -121,10 +128,14 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 		return err
 	}
 	if accepted != nil {
-		accepted.Apply(report.Findings, now)
+		accepted.Apply(report.Findings, subject(report, f.policy.as), now)
+	}
+	if judge != nil {
+		format.Describe(report, a.texts)
+		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)
-	filter.decide(report)
+	report.Decision = joinDecisions(report.Decision, filter.decide(report))
 	if err := a.write(report, outputs, f); err != nil {
 		return err
 	}

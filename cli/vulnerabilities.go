@@ -44,7 +44,7 @@ func (a *app) databaseDir(flag string) (string, error) {
 // vulnerabilities adds the report's vulnerabilities. Without a database it says
 // what is missing, and the rest of the report stands.
 func (a *app) vulnerabilities(r *sekisho.Report, f *scanFlags) error {
-	if f.onlyPackages || len(r.Packages) == 0 || len(f.kinds) > 0 && !slices.Contains(f.kinds, sekisho.Vulnerability) {
+	if f.onlyPackages || len(r.Packages) == 0 || len(f.looks()) > 0 && !slices.Contains(f.looks(), sekisho.Vulnerability) {
 		return nil
 	}
 	dir, err := a.databaseDir(f.db)

@@ -95,3 +95,20 @@ func FromLocale(locale string) Lang {
 	}
 	return English
 }
+
+// Fill returns the text of a key with its placeholders filled. A value that is
+// "@" and a key of the catalogue is that text; for {x}, a parameter x_ja is
+// preferred in Japanese.
+func (p *Printer) Fill(key string, params map[string]string) string {
+	pairs := make([]any, 0, 2*len(params))
+	for name, value := range params {
+		if other, ok := params[name+"_"+string(p.lang)]; ok && other != "" {
+			value = other
+		}
+		if word, ok := strings.CutPrefix(value, "@"); ok && p.Has(word) {
+			value = p.Text(word)
+		}
+		pairs = append(pairs, name, value)
+	}
+	return p.Text(key, pairs...)
+}

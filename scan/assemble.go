@@ -63,6 +63,7 @@ func (s *scanner) target() sekisho.Target {
 			t.Config.Ports = append(t.Config.Ports, p)
 		}
 		slices.Sort(t.Config.Ports)
+		t.Config.Labels = s.labels(c.Config.Labels)
 		if c.Created != nil {
 			t.Created = c.Created.UTC().Format("2006-01-02T15:04:05Z")
 		}
@@ -72,6 +73,18 @@ func (s *scanner) target() sekisho.Target {
 			Size: s.results[i].Summary.Size, Instruction: s.clean(l.CreatedBy), Writable: l.Writable})
 	}
 	return t
+}
+
+// labels are the image's, without secrets.
+func (s *scanner) labels(in map[string]string) map[string]string {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make(map[string]string, len(in))
+	for name, value := range in {
+		out[s.clean(name)] = s.clean(value)
+	}
+	return out
 }
 
 func (s *scanner) cleanAll(list []string) []string {

@@ -47,7 +47,7 @@ func TestApply(t *testing.T) {
 		{"another id", finding("SKS-IMG-004", "usr/bin/su"), day("2026-11-24"), false, false},
 	} {
 		list := []sekisho.Finding{c.finding}
-		f.Apply(list, c.today)
+		f.Apply(list, exception.Subject{}, c.today)
 		if (list[0].Suppressed != nil) != c.suppressed || (list[0].Expired != nil) != c.expired {
 			t.Errorf("%s: suppressed %v, expired %v; want %v, %v", c.name, list[0].Suppressed, list[0].Expired, c.suppressed, c.expired)
 		}
@@ -76,7 +76,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file, err := exception.Parse(strings.NewReader(string(data)), "f")
 		if err == nil {
-			file.Apply([]sekisho.Finding{{ID: "x"}}, day("2026-01-01"))
+			file.Apply([]sekisho.Finding{{ID: "x"}}, exception.Subject{}, day("2026-01-01"))
 		}
 	})
 }
@@ -90,7 +90,7 @@ func TestAllPlaces(t *testing.T) {
 	}
 	both := []sekisho.Location{{Path: "tests/a"}, {Path: "app/b"}}
 	list := []sekisho.Finding{{ID: "x", Location: both[0]}, {ID: "x", Location: both[0], Places: both[1:]}}
-	f.Apply(list, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	f.Apply(list, exception.Subject{}, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 	if list[0].Suppressed == nil || list[1].Suppressed != nil {
 		t.Errorf("got %+v", list)
 	}

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ type form struct {
 }
 
 func forms() []form {
-	return []form{{"table", table}, {"json", document}, {"cyclonedx", cyclonedx}, {"spdx", spdx}, {"sarif", sarif}, {"junit", junit}, {"html", html}, {"markdown", markdown}}
+	return []form{{"table", table}, {"json", document}, {"cyclonedx", cyclonedx}, {"spdx", spdx}, {"sarif", sarif}, {"junit", junit}, {"html", html}, {"markdown", markdown}, {"github", github}, {"gitlab", gitlab}}
 }
 
 // Names lists the forms.
@@ -67,6 +68,34 @@ func encode(w io.Writer, v any) error {
 func Describe(r *sekisho.Report, p *i18n.Printer) {
 	for i := range r.Findings {
 		describe(&r.Findings[i], r.Target.Kind, p)
+	}
+	if r.Decision != nil {
+		index := byFingerprint(r)
+		for i := range r.Decision.Reasons {
+			describeReason(&r.Decision.Reasons[i], index, r.Target.Kind, p)
+		}
+	}
+}
+
+// describeReason words one reason. What is about a finding takes the words of
+// the finding.
+func describeReason(x *sekisho.Reason, index map[string]*sekisho.Finding, target string, p *i18n.Printer) {
+	if x.Key == "" {
+		return
+	}
+	params := x.Params
+	if f := index[x.Finding]; x.Finding != "" && f != nil {
+		one := *f
+		describe(&one, target, p)
+		params = maps.Clone(params)
+		params["title"], params["fix"] = one.Title, one.Fix
+	}
+	x.Message = p.Fill(x.Key, params)
+	switch {
+	case x.FixKey == "policy.fix.finding" && params["fix"] == "":
+		x.Fix = ""
+	case x.FixKey != "":
+		x.Fix = p.Fill(x.FixKey, params)
 	}
 }
 
@@ -134,6 +163,9 @@ func Normalise(r *sekisho.Report) {
 	r.Schema = sekisho.ReportSchema
 	r.Target.Layers, r.Feeds = list(r.Target.Layers), list(r.Feeds)
 	r.Packages, r.Findings, r.Problems, r.Coverage = list(r.Packages), list(r.Findings), list(r.Problems), list(r.Coverage)
+	if d := r.Decision; d != nil {
+		d.Reasons, d.Policies, d.Controls, d.Exceptions = list(d.Reasons), list(d.Policies), list(d.Controls), list(d.Exceptions)
+	}
 	for i := range r.Packages {
 		r.Packages[i].Locations = list(r.Packages[i].Locations)
 	}

@@ -40,7 +40,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 			}
 			return ""
 		},
-		"size": mib, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
+		"size": mib, "reasons": reasonGroups, "reason": v.reason, "control": v.control, "exception": v.exception, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("html template: %w", err)
@@ -96,6 +96,36 @@ func (v view) title(g group) template.HTML {
 
 func (v view) fix(g group) template.HTML {
 	return v.each(g, func(x sekisho.Finding) string { return x.Fix })
+}
+
+// reason writes the message and fix of a reason in both languages.
+func (v view) reason(x sekisho.Reason) (out template.HTML) {
+	index := byFingerprint(v.Report)
+	return v.spans(func(p *i18n.Printer) string {
+		one := x
+		describeReason(&one, index, v.Target.Kind, p)
+		if one.Fix == "" {
+			return one.Message
+		}
+		return one.Message + " → " + one.Fix
+	})
+}
+
+// control writes what a control wants in both languages.
+func (v view) control(name string) template.HTML {
+	return v.spans(func(p *i18n.Printer) string { return controlTitle(p, name) })
+}
+
+// exception writes an exception in both languages.
+func (v view) exception(e sekisho.ExceptionUse) template.HTML {
+	return v.spans(func(p *i18n.Printer) string { return exceptionLine(p, e) })
+}
+
+func (v view) spans(of func(*i18n.Printer) string) (out template.HTML) {
+	for _, l := range i18n.Languages() {
+		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(of(v.both[l]))) + `</span>`)
+	}
+	return out
 }
 
 func (v view) each(g group, of func(sekisho.Finding) string) template.HTML {

@@ -278,15 +278,3 @@ func (w *writer) problems() {
 	}
 	w.line("")
 }
-
-func (w *writer) verdict() {
-	if d := w.r.Decision; d != nil {
-		code := "1;32"
-		if d.Result == sekisho.Deny {
-			code = "1;97;41"
-		}
-		w.line("%s  %s", w.paint(code, " "+w.t("decision."+d.Result)+" "), visible(d.Policy))
-		return
-	}
-	w.line("%s", w.paint("2", w.t("report.next")))
-}

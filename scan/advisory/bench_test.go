@@ -31,11 +31,36 @@ func BenchmarkBuild(b *testing.B) {
 		asJSON += len(j)
 	}
 	for b.Loop() {
-		dir := b.TempDir()
-		n, size := build(b, dir, all, 8)
+		n, size := build(b, b.TempDir(), all, 8)
+		b.ReportMetric(float64(n), "records")
 		b.ReportMetric(float64(size)/float64(n), "bytes/record")
 		b.ReportMetric(float64(8*asJSON)/float64(n), "JSON-bytes/record")
-		b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+	}
+}
+
+// BenchmarkReal makes a database of the shared data as it is, with details and
+// texts.
+func BenchmarkReal(b *testing.B) {
+	var all []osvRecord
+	for _, e := range []string{"AlmaLinux", "Bitnami", "Go", "Maven", "PyPI", "crates.io", "npm"} {
+		all = append(all, osvZip(b, e)...)
+	}
+	for b.Loop() {
+		dir := b.TempDir()
+		s, err := advisory.OpenStore(dir, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bu := begin(b, s, osvInfo())
+		tell(b, bu, all)
+		commit(b, bu, advisory.State{})
+		s.Close()
+		for _, seg := range openDB(b, dir).Segments() {
+			b.ReportMetric(0, "ns/op")
+			if seg.Part == "AlmaLinux:9" || seg.Part == "AlmaLinux" {
+				b.ReportMetric(float64(seg.Size)/1024, seg.Part+"-"+seg.Kind+"-KiB")
+			}
+		}
 	}
 }
 

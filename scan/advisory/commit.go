@@ -132,10 +132,10 @@ func (b *Builder) entry(m *manifest, state State, now time.Time) {
 func (s *Store) sweep(m *manifest, before []SegmentInfo, now time.Time) error {
 	named := map[string]bool{}
 	for _, seg := range m.Segments {
-		named[s.path(seg.File)] = true
+		named[s.path(seg.File())] = true
 	}
 	for _, seg := range before {
-		if path := s.path(seg.File); !named[path] {
+		if path := s.path(seg.File()); !named[path] {
 			_ = os.Chtimes(path, now, now)
 		}
 	}
@@ -186,11 +186,34 @@ func (a *assembly) run() error {
 
 // kindOf names the segment's kind of a row.
 func kindOf(row byte) string {
-	return map[byte]string{rowDetail: KindDetails, rowEPSS: KindEPSS, rowKEV: KindKEV, rowRecord: KindRecords, rowText: KindTexts}[row]
+	switch row {
+	case rowDetail:
+		return KindDetails
+	case rowEPSS:
+		return KindEPSS
+	case rowKEV:
+		return KindKEV
+	case rowRecord:
+		return KindRecords
+	}
+	return KindTexts
 }
 
+// rowOf is the inverse; 0 for what is no kind.
 func rowOf(kind string) byte {
-	return map[string]byte{KindDetails: rowDetail, KindEPSS: rowEPSS, KindKEV: rowKEV, KindRecords: rowRecord, KindTexts: rowText}[kind]
+	switch kind {
+	case KindDetails:
+		return rowDetail
+	case KindEPSS:
+		return rowEPSS
+	case KindKEV:
+		return rowKEV
+	case KindRecords:
+		return rowRecord
+	case KindTexts:
+		return rowText
+	}
+	return 0
 }
 
 func (a *assembly) add(r row) error {
@@ -240,8 +263,7 @@ func (a *assembly) finish() error {
 
 // place gives a written file its name.
 func (a *assembly) place(seg SegmentInfo, from string) error {
-	seg.File = fmt.Sprintf("%s/%s/%s.%s.%s", seg.Kind, seg.Feed, slug(seg.Part), seg.SHA256[:20], map[bool]string{true: "epss", false: "tbl"}[seg.Kind == KindEPSS])
-	to := a.b.store.path(seg.File)
+	to := a.b.store.path(seg.File())
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}

@@ -67,9 +67,7 @@ func (s *Store) prepare() (err error) {
 			return err
 		}
 	}
-	if s.cache, err = table.NewCache(); err != nil {
-		return err
-	}
+	s.cache = table.NewCache()
 	s.packer, err = table.NewPacker()
 	return err
 }

@@ -175,7 +175,7 @@ func enrich(x *sekisho.Finding, feed string, d detail) {
 	x.Ratings = append(x.Ratings, d.Ratings...)
 	for _, c := range d.CVSS {
 		if c.Version == "" || c.Score == 0 {
-			if v, score, err := cvss.Score(c.Vector); err == nil {
+			if v, score, err := cvss.Base(c.Vector); err == nil {
 				c.Version, c.Score = v, score
 			}
 		}

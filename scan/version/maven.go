@@ -26,6 +26,8 @@ const (
 // mavenRoom is how many items need no allocation.
 const mavenRoom = 40
 
+// compareMaven is the order up to Maven 3.8.6, which feeds are made with: behind
+// equal numbers 1.0.RC1 comes after 1.0-RC2. Later ones read both as 1.0-RC.
 func compareMaven(a, b string) (int, bool) {
 	if !printable(a) || !printable(b) {
 		return 0, false

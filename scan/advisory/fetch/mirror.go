@@ -10,7 +10,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"sekisho"
@@ -21,7 +23,7 @@ import (
 // from is the mirror's URL or directory, base the address that the feed knows.
 // A document BASE/REST is looked for at FROM/FEED/REST and then, as wget keeps
 // it, at FROM/HOST/PATH; any other document at FROM/HOST/PATH. A query stays
-// part of the name.
+// part of the name. The place that had the last document is looked at first.
 func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 	if u, err := url.Parse(from); err == nil && u.Scheme == "file" {
 		from = u.Path
@@ -32,6 +34,7 @@ func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 type mirror struct {
 	client           advisory.Client
 	from, feed, base string
+	second           atomic.Bool // the last document was at FROM/HOST/PATH
 }
 
 // Get opens the mirror's copy of a document.
@@ -40,17 +43,52 @@ func (m *mirror) Get(ctx context.Context, address string, v advisory.Validator) 
 	if err != nil {
 		return nil, err
 	}
-	var first error
-	for _, p := range places {
-		doc, err := m.client.Get(ctx, p, v)
-		if err == nil || sekisho.KindOf(err) != sekisho.NotFound {
-			return doc, err
-		}
-		if first == nil {
-			first = err
-		}
+	if len(places) == 1 {
+		return m.client.Get(ctx, places[0], v)
 	}
-	return nil, first
+	first := m.second.Load()
+	if first {
+		slices.Reverse(places)
+	}
+	doc, missing := m.client.Get(ctx, places[0], v)
+	if sekisho.KindOf(missing) != sekisho.NotFound {
+		return doc, missing
+	}
+	if doc, err = m.client.Get(ctx, places[1], v); err == nil {
+		m.second.Store(!first)
+	}
+	if sekisho.KindOf(err) == sekisho.NotFound {
+		return nil, missing
+	}
+	return doc, err
+}
+
+// Login returns a client that gives a user's name and password to one host, so
+// that they need not be part of addresses that are kept. It also returns the
+// address without them.
+func Login(c advisory.Client, address string) (advisory.Client, string) {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return c, address
+	}
+	user := u.User
+	u.User = nil
+	return &login{c, u.Scheme + "://" + u.Host + "/", user}, u.String()
+}
+
+type login struct {
+	client advisory.Client
+	host   string // scheme://host/
+	user   *url.Userinfo
+}
+
+// Get opens a document.
+func (l *login) Get(ctx context.Context, address string, v advisory.Validator) (*advisory.Document, error) {
+	if rest, ok := strings.CutPrefix(address, l.host); ok {
+		scheme, host, _ := strings.Cut(l.host, "://")
+		address = scheme + "://" + l.user.String() + "@" + host + rest
+	}
+	return l.client.Get(ctx, address, v)
 }
 
 // places are the addresses where the mirror may have it.

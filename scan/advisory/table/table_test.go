@@ -16,10 +16,7 @@ import (
 
 func newCache(t testing.TB) *table.Cache {
 	t.Helper()
-	c, err := table.NewCache()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := table.NewCache()
 	t.Cleanup(c.Close)
 	return c
 }
@@ -30,7 +27,7 @@ func write(t testing.TB, path string, keys []string, values func(key string) [][
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := table.Create(path, p)
+	w, err := table.Create(path, 0, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +228,7 @@ func TestRefusesDisorder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := table.Create(filepath.Join(t.TempDir(), "t"), p)
+	w, err := table.Create(filepath.Join(t.TempDir(), "t"), 0, p)
 	if err != nil {
 		t.Fatal(err)
 	}

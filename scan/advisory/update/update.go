@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -47,12 +48,12 @@ const (
 
 // Result is one feed's.
 type Result struct {
-	Feed     string         `json:"feed"`
-	Outcome  string         `json:"outcome"`
-	Stats    advisory.Stats `json:"-"`
-	Bytes    int64          `json:"bytes"` // of documents that were read
-	Duration time.Duration  `json:"duration_ns"`
-	Err      error          `json:"-"`
+	Feed     string
+	Outcome  string
+	Stats    advisory.Stats
+	Bytes    int64 // of documents that were read
+	Duration time.Duration
+	Err      error
 }
 
 // Run updates feeds and returns a result for each, in their order. Its error is
@@ -85,7 +86,8 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 // job is one feed to update.
 type job struct {
 	feed advisory.Feed
-	info advisory.Info // its URL is the one to ask
+	info advisory.Info // its URL is the one to ask, without a password
+	url  string        // the same as the user wrote it
 	want []string
 }
 
@@ -115,17 +117,14 @@ func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.
 			changed, err = false, fmt.Errorf("read feed %s: %v", j.info.Name, x)
 		}
 	}()
-	state := o.Store.State(j.info.Name)
-	if o.Again || !asked.covers(j) {
-		state = advisory.State{}
-	}
 	b, err := o.Store.Begin(j.info)
 	if err != nil {
 		return false, stats, err
 	}
 	defer b.Abort()
 	told := &sink{Sink: b}
-	next, err := j.feed.Update(ctx, advisory.Update{Client: o.client(j, size), URL: j.info.URL, Want: j.want, State: state, Sink: told, Now: o.Now()})
+	u := advisory.Update{Client: o.client(j, size), URL: j.info.URL, Sink: told, Now: o.Now(), State: o.Store.State(j.info.Name)}
+	next, err := o.ask(ctx, j, u, asked)
 	if err != nil {
 		return false, stats, err
 	}
@@ -133,9 +132,51 @@ func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.
 	return told.any.Load(), stats, err
 }
 
+// ask asks for what the feed remembers and, apart from it, for what is wanted
+// for the first time.
+func (o *Options) ask(ctx context.Context, j job, u advisory.Update, asked *asked) (advisory.State, error) {
+	known, fresh, all := asked.split(j)
+	if o.Again || all || len(u.State.Validators)+len(u.State.Cursors) == 0 {
+		u.Want, u.State = j.want, advisory.State{}
+		return j.feed.Update(ctx, u)
+	}
+	next := u.State
+	if len(known) > 0 || len(fresh) == 0 {
+		var err error
+		u.Want = known
+		if next, err = j.feed.Update(ctx, u); err != nil {
+			return next, err
+		}
+	}
+	if len(fresh) == 0 {
+		return next, nil
+	}
+	u.Want, u.State = fresh, advisory.State{}
+	more, err := j.feed.Update(ctx, u)
+	return join(next, more), err
+}
+
+// join joins what a feed remembers of two answers.
+func join(a, b advisory.State) advisory.State {
+	a.Validators, a.Cursors, a.Skipped = joined(a.Validators, b.Validators), joined(a.Cursors, b.Cursors), joined(a.Skipped, b.Skipped)
+	if b.Newest.After(a.Newest) {
+		a.Newest = b.Newest
+	}
+	return a
+}
+
+func joined[V any](a, b map[string]V) map[string]V {
+	if a == nil {
+		return b
+	}
+	a = maps.Clone(a)
+	maps.Copy(a, b)
+	return a
+}
+
 // client is the feed's: it asks the mirror, if there is one, and counts.
 func (o *Options) client(j job, size *atomic.Int64) advisory.Client {
-	c := o.Client
+	c, _ := fetch.Login(o.Client, j.url)
 	if from := cmp.Or(o.From, o.Config.From); from != "" {
 		c = fetch.Mirror(c, from, j.info.Name, j.info.URL)
 	}
@@ -206,8 +247,9 @@ func (o *Options) plan() ([]job, error) {
 		if !needed && !named && !o.All {
 			continue
 		}
-		info.URL = strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
-		jobs = append(jobs, job{f, info, want})
+		url := strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
+		_, info.URL = fetch.Login(o.Client, url)
+		jobs = append(jobs, job{f, info, url, want})
 	}
 	return jobs, nil
 }
@@ -246,18 +288,35 @@ func (o *Options) enabled(info advisory.Info) (bool, error) {
 	return true, nil
 }
 
+// usual are the ecosystems of a feed that has many which are fetched before any
+// scan has met them.
+func usual(ecosystem string) bool {
+	return slices.Contains([]string{"npm", "PyPI", "Go", "Maven", "NuGet", "RubyGems", "crates.io", "Packagist", "GitHub Actions"}, ecosystem)
+}
+
 // want returns the ecosystems to fetch from a feed, none for all, and whether
-// the feed is needed. What is read by default is read whole: a release that no
-// scan has met yet is there when one does.
+// the feed is needed. A feed that is needed by default and has none of the
+// usual ecosystems is read whole: a release that no scan has met yet is there
+// when one does.
 func (o *Options) want(info advisory.Info, met []string) (want []string, needed bool) {
 	if list := o.Config.Feeds[info.Name].Want; len(list) > 0 {
 		return list, true
 	}
-	if info.Default || o.All {
+	if o.All {
 		return nil, true
 	}
+	if info.Default {
+		for _, e := range info.Ecosystems {
+			if usual(e) {
+				want = append(want, e)
+			}
+		}
+		if len(want) == 0 {
+			return nil, true
+		}
+	}
 	for _, e := range met {
-		if len(info.Ecosystems) > 0 && advisory.Wanted(info.Ecosystems, e) {
+		if len(info.Ecosystems) > 0 && advisory.Wanted(info.Ecosystems, e) && !slices.Contains(want, e) {
 			want = append(want, e)
 		}
 	}

@@ -176,6 +176,31 @@ func TestNeeded(t *testing.T) {
 	want(t, outcomes(t, o), "one updated 2 15", "two updated 3 21")
 }
 
+// TestMore: what is met later is fetched beside what is known, which is not
+// fetched again; another release of what is known makes all be read again.
+func TestMore(t *testing.T) {
+	s, o := setup(t)
+	s.Put("/many/npm.txt", []byte("left-pad"))
+	s.Put("/many/Ubuntu.txt", []byte("openssl glibc"))
+	s.Put("/many/Rocky Linux:9.txt", []byte("openssl"))
+	s.Put("/many/Rocky Linux:8.txt", []byte("openssl"))
+	o.Feeds = []advisory.Feed{lines{info: advisory.Info{Name: "many", URL: s.URL + "/many", Ecosystems: []string{"npm", "Ubuntu", "Rocky Linux:8", "Rocky Linux:9"}, Default: true}}}
+	want(t, outcomes(t, o), "many updated 1 8")
+	met := func(e string) {
+		if err := Met(o.Dir, []string{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	met("Ubuntu")
+	want(t, outcomes(t, o), "many updated 3 13")
+	want(t, outcomes(t, o), "many unchanged 3 0")
+	met("Rocky Linux:9")
+	want(t, outcomes(t, o), "many updated 4 7")
+	met("Rocky Linux:8")
+	want(t, outcomes(t, o), "many updated 5 35")
+	want(t, outcomes(t, o), "many unchanged 5 0")
+}
+
 // TestAsked: names, --all, --enable and the configuration choose.
 func TestAsked(t *testing.T) {
 	yes, no := true, false
@@ -259,6 +284,33 @@ func TestOtherSource(t *testing.T) {
 	want(t, outcomes(t, o), "one failed 0 0")
 	if state.Validators != nil {
 		t.Errorf("state of the other source: %+v", state)
+	}
+}
+
+// TestPassword: a password in an address is kept nowhere.
+func TestPassword(t *testing.T) {
+	s, o := setup(t)
+	o.Config.Feeds = map[string]Feed{"one": {URL: strings.Replace(s.URL, "://", "://user:sesame@", 1) + "/one"}}
+	want(t, outcomes(t, o), "one updated 3 24")
+	want(t, outcomes(t, o), "one unchanged 3 0")
+	if h := s.Requests("/one/npm.txt")[0].Header.Get("Authorization"); h == "" {
+		t.Error("the host did not get the password")
+	}
+	err := filepath.WalkDir(o.Dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if strings.Contains(string(data), "sesame") {
+			t.Errorf("%s holds the password", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := feed(t, o, "one"); f.URL != s.URL+"/one" {
+		t.Errorf("URL %s", f.URL)
 	}
 }
 

@@ -3,6 +3,7 @@ package oracle
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -114,19 +115,19 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// A document of the size of the real one: 200 MB of the samples' definitions.
+// A document of the size of the real one, made of a sample's definition.
 func BenchmarkAll(b *testing.B) {
-	data := sample(b, "mock_per_arch_data")
+	data := sample(b, "mock_ksplice_data")
 	cut := func(from, to string) []byte {
 		i := bytes.Index(data, []byte(from))
 		return data[i : i+bytes.Index(data[i:], []byte(to))+len(to)]
 	}
 	var doc bytes.Buffer
 	doc.WriteString("<oval_definitions><definitions>")
-	const n = 2000
+	const n = 10000
 	body := cut("<definition ", "</definition>")
 	for i := range n {
-		doc.Write(bytes.ReplaceAll(body, []byte("20224803"), fmt.Appendf(nil, "%08d", i)))
+		doc.Write(bytes.ReplaceAll(body, []byte("20219151"), fmt.Appendf(nil, "%08d", i)))
 	}
 	doc.WriteString("</definitions>")
 	for _, part := range []string{"tests", "objects", "states"} {
@@ -134,7 +135,7 @@ func BenchmarkAll(b *testing.B) {
 		doc.WriteString("<" + part + ">")
 		inner := section[len(part)+2 : len(section)-len(part)-3]
 		for i := range n {
-			doc.Write(bytes.ReplaceAll(inner, []byte("20224803"), fmt.Appendf(nil, "%08d", i)))
+			doc.Write(bytes.ReplaceAll(inner, []byte("20219151"), fmt.Appendf(nil, "%08d", i)))
 		}
 		doc.WriteString("</" + part + ">")
 	}
@@ -144,10 +145,27 @@ func BenchmarkAll(b *testing.B) {
 	b.SetBytes(int64(doc.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		sink := &feedtest.Sink{Count: true}
+		sink := &peak{Sink: feedtest.Sink{Count: true}}
 		if _, err := (Feed{}).Update(b.Context(), advisory.Update{Client: c, URL: Feed{}.Info().URL, Sink: sink, Now: feedtest.Now()}); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(sink.NRecords), "records")
+		b.ReportMetric(float64(sink.heap>>20), "peak-MiB")
 	}
+}
+
+// peak looks at what is reachable now and then.
+type peak struct {
+	feedtest.Sink
+	heap uint64
+}
+
+func (p *peak) Detail(d advisory.Detail, t advisory.Text) error {
+	if p.NDetails%5000 == 0 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		p.heap = max(p.heap, m.HeapAlloc)
+	}
+	return p.Sink.Detail(d, t)
 }

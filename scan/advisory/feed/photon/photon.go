@@ -103,6 +103,8 @@ func read(doc *source.Document, ecosystem string, sink advisory.Sink, skipped ma
 	for _, x := range rows {
 		named[[2]string{x.CVE, x.Package}] = true
 	}
+	// All of a CVE together: a package may be fixed in it more than once.
+	slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.CVE, b.CVE) })
 	for _, x := range rows {
 		rec, ok := x.record(ecosystem)
 		if !ok {

@@ -107,7 +107,7 @@ func TestFoldingLosesNothing(t *testing.T) {
 		for _, r := range c.records {
 			for _, cpe := range r.Repositories {
 				for _, arch := range append(slices.Clone(r.Arch), "")[:max(1, len(r.Arch))] {
-					got[fmt.Sprint(r.Package, r.Source, r.Module, r.Status == sekisho.StatusFixed, cpe, arch, r.Ranges)] = true
+					got[fmt.Sprint(r.Package, r.Source, r.Module, r.Status == sekisho.StatusFixed, cpe, arch, r.Ranges[0].Fixed)] = true
 				}
 			}
 		}
@@ -139,11 +139,11 @@ func sayings(data []byte) (map[string]bool, error) {
 				if skip != "" || i == 3 && c.version != "" {
 					continue
 				}
-				r := advisory.Range{Fixed: c.version}
+				fixed := c.version
 				if i != 0 {
-					r = advisory.Range{}
+					fixed = ""
 				}
-				out[fmt.Sprint(c.name, c.source, c.module, i == 0, c.cpe, c.arch, []advisory.Range{r})] = true
+				out[fmt.Sprint(c.name, c.source, c.module, i == 0, c.cpe, c.arch, fixed)] = true
 			}
 		}
 	}
@@ -233,6 +233,24 @@ func TestSourceAlone(t *testing.T) {
 	}
 	if got := of(c, "Red Hat", "python3.13"); len(got) != 1 || !got[0].Source {
 		t.Errorf("python3.13: %+v", got)
+	}
+}
+
+func TestMinor(t *testing.T) {
+	for _, x := range []struct {
+		evr  string
+		n    int
+		next string
+	}{
+		{"7.76.1-23.el9_2.4", 2, "7.76.1-23.el9_3"},
+		{"1:1.1.1k-6.el8_5", 5, "1:1.1.1k-6.el8_6"},
+		{"1:0.78-11.module+el8.6.0+23193+6b2b1cae.1", 6, "1:0.78-11.module+el8.7"},
+		{"1:3.0.7-27.el9", 0, ""},
+		{"0.12-1.rhaos4.12.el8", 0, ""},
+	} {
+		if n, next, ok := minor(x.evr); n != x.n || next != x.next || ok != (next != "") {
+			t.Errorf("%s: %d, %s", x.evr, n, next)
+		}
 	}
 }
 

@@ -217,7 +217,7 @@ func TestMarkup(t *testing.T) {
 func TestWords(t *testing.T) {
 	for in, want := range map[string]string{
 		"A flaw was found in curl 7.1. It allows\nreading.": "A flaw was found in curl 7.1",
-		"Foo Inc. Bar before 1.2.3 allows XSS. Then Y.":       "Foo Inc. Bar before 1.2.3 allows XSS",
+		"Foo Inc. Bar before 1.2.3 allows XSS. Then Y.":     "Foo Inc. Bar before 1.2.3 allows XSS",
 		"  one \r\n line  ":          "one line",
 		"In lib/a.c the check fails": "In lib/a.c the check fails",
 		"":                           "",

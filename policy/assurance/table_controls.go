@@ -1,0 +1,41 @@
+package assurance
+
+// kinds are all controls by name, in the order of the reference.
+func kinds() []kind {
+	return []kind{
+		{"severity", func() control { return new(severityControl) }},
+		{"cvss", func() control { return new(cvssControl) }},
+		{"epss", func() control { return new(epssControl) }},
+		{"kev", func() control { return new(kevControl) }},
+		{"cves", func() control { return new(cvesControl) }},
+		{"denied-packages", func() control { return new(deniedPackagesControl) }},
+		{"required-packages", func() control { return new(requiredPackagesControl) }},
+		{"licences", func() control { return new(licencesControl) }},
+		{"supported-os", func() control { return new(supportedControl) }},
+		{"malware", func() control { return new(malwareControl) }},
+		{"secrets", func() control { return new(secretsControl) }},
+		{"misconfiguration", func() control { return new(misconfigurationControl) }},
+		{"unread-files", func() control { return new(unreadControl) }},
+		{"root-user", func() control { return new(rootUserControl) }},
+		{"capabilities", func() control { return new(capabilitiesControl) }},
+		{"privileged", func() control { return new(privilegedControl) }},
+		{"privilege-escalation", func() control { return new(escalationControl) }},
+		{"host-access", func() control { return new(hostAccessControl) }},
+		{"read-only-root", func() control { return new(readOnlyControl) }},
+		{"labels", func() control { return new(labelsControl) }},
+		{"registries", func() control { return new(registriesControl) }},
+		{"base-image", func() control { return new(baseImageControl) }},
+		{"digest-pinned", func() control { return new(digestControl) }},
+		{"tags", func() control { return new(tagsControl) }},
+		{"tag-immutable", func() control { return new(tagImmutableControl) }},
+		{"image-age", func() control { return new(imageAgeControl) }},
+		{"scan-age", func() control { return new(scanAgeControl) }},
+		{"feed-age", func() control { return new(feedAgeControl) }},
+		{"sbom", func() control { return new(sbomControl) }},
+		{"signature", func() control { return new(signatureControl) }},
+		{"provenance", func() control { return new(provenanceControl) }},
+		{"approval", func() control { return new(approvalControl) }},
+		{"evidence", func() control { return new(evidenceControl) }},
+		{"exceptions", func() control { return new(exceptionsControl) }},
+	}
+}
