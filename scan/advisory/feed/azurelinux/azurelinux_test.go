@@ -57,3 +57,9 @@ func TestUpdate(t *testing.T) {
 }
 
 func date(s string) time.Time { t, _ := time.Parse(time.DateOnly, s); return t }
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Records != 8 {
+		t.Errorf("%+v", stats)
+	}
+}

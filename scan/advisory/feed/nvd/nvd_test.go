@@ -184,3 +184,9 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Details != 40 {
+		t.Errorf("%+v", stats)
+	}
+}

@@ -169,3 +169,13 @@ func (p *peak) Detail(d advisory.Detail, t advisory.Text) error {
 	}
 	return p.Sink.Detail(d, t)
 }
+
+// All that is told is kept: an erratum with several flaws for each of them.
+func TestStored(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[url] = sample(t, "mock_per_arch_data")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	if sink := update(t, sample(t, "mock_per_arch_data")); stats.Records != sink.NRecords || stats.Details != 3 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
+}

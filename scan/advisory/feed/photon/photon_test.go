@@ -59,3 +59,9 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Records == 0 {
+		t.Errorf("%+v", stats)
+	}
+}

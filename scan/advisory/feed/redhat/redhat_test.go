@@ -451,3 +451,15 @@ func FuzzLists(f *testing.F) {
 		_ = documents(bytes.NewReader(data), func([]byte) error { return io.EOF })
 	})
 }
+
+func TestStored(t *testing.T) {
+	c := serve(t)
+	c.Bytes[base+"/changes.csv"] = []byte("\"2024/cve-2024-0727.json\",\"2024-11-02T10:00:00+00:00\"\n\"2025/cve-2025-40907.json\",\"2025-11-02T10:00:00+00:00\"\n")
+	c.Bytes[base+"/2024/cve-2024-0727.json"] = read(t, "cve-2024-0727-openssl.json")
+	c.Bytes[base+"/2025/cve-2025-40907.json"] = read(t, "cve-2025-40907-perl.json")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	sink, _ := feedtest.Update(t, Feed{}, c, advisory.State{})
+	if stats.Records != sink.NRecords || stats.Details != 7 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
+}
