@@ -26,12 +26,11 @@ const (
 // Feed is Oracle's OVAL feed.
 type Feed struct{}
 
-// Info implements advisory.Feed. Oracle grants use and redistribution of its
-// OVAL definitions as they are.
+// Info implements advisory.Feed.
 func (Feed) Info() advisory.Info {
 	return advisory.Info{
 		Name: "oracle", Title: "Oracle Linux OVAL", URL: "https://linux.oracle.com/security/oval",
-		Licence: "Oracle OVAL terms", Ecosystems: []string{group},
+		Licence: "Oracle, not stated", Ecosystems: []string{group},
 	}
 }
 

@@ -192,3 +192,21 @@ func TestStored(t *testing.T) {
 		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
 	}
 }
+
+func FuzzUpdate(f *testing.F) {
+	f.Add(sample(f, "mock_ksplice_data"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := feedtest.New()
+		c.Bytes["u/com.oracle.elsa-all.xml.bz2"] = data
+		sink := &feedtest.Sink{}
+		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: sink, Now: feedtest.Now()})
+		for _, r := range sink.Records {
+			if r.Package == "" || r.ID == "" || r.Status == "" || len(r.Ranges) == 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if c.Open() != 0 {
+			t.Fatal("left open")
+		}
+	})
+}
