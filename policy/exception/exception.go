@@ -36,6 +36,15 @@ type Exception struct {
 	Reason      string `yaml:"reason"`
 	Owner       string `yaml:"owner"`
 	Until       Date   `yaml:"until"`
+	VEX         *VEX   `yaml:"vex"` // what others are told about the vulnerability
+}
+
+// VEX is the judgement behind an exception, in the words of OpenVEX.
+type VEX struct {
+	Status        string `yaml:"status"`        // not_affected, affected, fixed, under_investigation
+	Justification string `yaml:"justification"` // of not_affected
+	Impact        string `yaml:"impact"`        // of not_affected, why
+	Action        string `yaml:"action"`        // of affected, what to do
 }
 
 // Date is a day, written 2006-01-02: the last on which an exception holds.
@@ -86,8 +95,47 @@ func (e Exception) validate() error {
 	if _, err := path.Match(e.Path, ""); err != nil {
 		return fmt.Errorf("path %q: %w", e.Path, err)
 	}
+	if e.VEX != nil {
+		return e.VEX.validate()
+	}
 	return nil
 }
+
+// validate follows the OpenVEX specification, sections "Status Labels" and
+// "Status Justifications".
+func (v VEX) validate() error {
+	statuses := []string{sekisho.StatusNotAffected, sekisho.StatusAffected, sekisho.StatusFixed, sekisho.StatusInvestigated}
+	justifications := []string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
+		"vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"}
+	switch {
+	case !contains(statuses, v.Status):
+		return fmt.Errorf("vex.status: %q is none of %s", v.Status, strings.Join(statuses, ", "))
+	case v.Justification != "" && !contains(justifications, v.Justification):
+		return fmt.Errorf("vex.justification: %q is none of %s", v.Justification, strings.Join(justifications, ", "))
+	case v.Status == sekisho.StatusNotAffected && v.Justification == "" && v.Impact == "":
+		return fmt.Errorf("vex: not_affected wants a justification or an impact")
+	case v.Status != sekisho.StatusNotAffected && v.Justification != "":
+		return fmt.Errorf("vex: a justification belongs to not_affected only")
+	case v.Status == sekisho.StatusAffected && v.Action == "":
+		return fmt.Errorf("vex: affected wants an action: say what users should do")
+	}
+	return nil
+}
+
+// Covering returns the exception that holds for a finding, or nil. Of several
+// one with a judgement wins.
+func (f *File) Covering(x *sekisho.Finding, now time.Time) *Exception {
+	var found *Exception
+	for i := range f.Exceptions {
+		e := &f.Exceptions[i]
+		if e.covers(x) && e.holds(now) && (found == nil || found.VEX == nil && e.VEX != nil) {
+			found = e
+		}
+	}
+	return found
+}
+
+func (e Exception) holds(now time.Time) bool { return now.Before(e.Until.AddDate(0, 0, 1)) }
 
 // Apply marks the findings that an exception covers. Of several exceptions
 // for one finding, one that still holds wins.
@@ -99,7 +147,7 @@ func (f *File) Apply(findings []sekisho.Finding, now time.Time) {
 				continue
 			}
 			s := &sekisho.Suppressed{Reason: e.Reason, Owner: e.Owner, Until: e.Until.Time}
-			if now.Before(e.Until.AddDate(0, 0, 1)) {
+			if e.holds(now) {
 				x.Suppressed, x.Expired = s, nil
 				break
 			}
