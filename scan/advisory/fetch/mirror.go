@@ -21,8 +21,8 @@ import (
 
 // Mirror returns a client that gets a feed's documents from a mirror instead:
 // from is the mirror's URL or directory, base the address that the feed knows.
-// A document BASE/REST is looked for at FROM/FEED/REST and then, as wget keeps
-// it, at FROM/HOST/PATH; any other document at FROM/HOST/PATH. A query stays
+// A document BASE/REST is looked for at FROM/FEED/REST (for osv-npm and its like
+// also at FROM/osv/REST) and then, as wget keeps it, at FROM/HOST/PATH; any other document at FROM/HOST/PATH. A query stays
 // part of the name. The place that had the last document is looked at first.
 func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 	if u, err := url.Parse(from); err == nil && u.Scheme == "file" {
@@ -100,6 +100,9 @@ func (m *mirror) places(address string) ([]string, error) {
 	var names []string
 	if rest, ok := strings.CutPrefix(address, m.base+"/"); ok {
 		names = append(names, m.feed+"/"+rest)
+		if bucket, _, ok := strings.Cut(m.feed, "-"); ok { // osv-npm and its like are directories of one bucket
+			names = append(names, bucket+"/"+rest)
+		}
 	}
 	names = append(names, u.Host+strings.TrimPrefix(address, u.Scheme+"://"+u.Host))
 	for i, name := range names {

@@ -70,9 +70,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	}
 	if same {
 		r.state.Skipped = u.State.Skipped
-		return r.state, nil
+		return r.state, r.repositories(ctx, false)
 	}
-	if pending := after(changes, since); since.IsZero() || len(pending) > maxChanges {
+	all := since.IsZero() || len(after(changes, since)) > maxChanges
+	if all {
 		day, err := r.archive(ctx)
 		if err != nil {
 			return u.State, err
@@ -87,6 +88,9 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		r.Sink.Forget(c.id)
 	}
 	if err := r.changed(ctx, after(changes, since)); err != nil {
+		return u.State, err
+	}
+	if err := r.repositories(ctx, all); err != nil {
 		return u.State, err
 	}
 	for _, c := range changes {

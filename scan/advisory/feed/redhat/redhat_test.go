@@ -289,9 +289,9 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("replaced %v, %d details, %d records", sink.Replaced, len(sink.Details), len(sink.Records))
 	}
 	c.Requests()
-	// Nothing new: one request.
+	// Nothing new: one request for each list.
 	sink, state = feedtest.Update(t, Feed{}, c, state)
-	if got := c.Requests(); len(got) != 1 || len(sink.Records)+len(sink.Replaced)+len(sink.Forgot) != 0 {
+	if got := c.Requests(); len(got) != 2 || len(sink.Records)+len(sink.Replaced)+len(sink.Forgot) != 0 {
 		t.Errorf("asked %v, told %+v", got, sink)
 	}
 	// One changed, one gone since, one deleted, and one that is no document.
@@ -335,8 +335,30 @@ func TestMassEdit(t *testing.T) {
 	c.Bytes[base+"/csaf_vex_2024-01-02.tar.zst"] = read(t, "csaf_vex_2023-10-31.tar.zst")
 	c.Requests()
 	sink, _ := feedtest.Update(t, Feed{}, c, state)
-	if got := c.Requests(); len(got) != 4 || len(sink.Replaced) != 1 {
+	if got := c.Requests(); len(got) != 5 || len(sink.Replaced) != 1 {
 		t.Errorf("%d requests, replaced %v", len(got), sink.Replaced)
+	}
+}
+
+// Images name repositories, statements name CPEs: the list that joins them is
+// kept with the feed.
+func TestRepositories(t *testing.T) {
+	c := serve(t)
+	url := "https://security.access.redhat.com/data/metrics/repository-to-cpe.json"
+	c.Bytes[url] = []byte(`{"data":{"rhel-9-for-x86_64-appstream-eus-rpms":{"cpes":["cpe:/a:redhat:rhel_eus:9.2::appstream","cpe:/a:redhat:rhel_eus:9.4::appstream"],"repo_relative_urls":["content/eus/rhel9"]},
+"rhel-9-for-x86_64-appstream-debug-rpms":{"cpes":["cpe:/a:redhat:enterprise_linux:9::appstream"]}}}`)
+	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	want := advisory.Detail{ID: "repository:rhel-9-for-x86_64-appstream-eus-rpms", Group: "Red Hat", CPEs: []string{"cpe:/a:redhat:rhel_eus:9.2::appstream", "cpe:/a:redhat:rhel_eus:9.4::appstream"}}
+	got, _ := sink.Detail1(Repository("rhel-9-for-x86_64-appstream-eus-rpms"))
+	if diff := cmp.Diff(want, got); diff != "" || len(sink.Details) != 6 {
+		t.Error(diff, len(sink.Details))
+	}
+	if sink, _ = feedtest.Update(t, Feed{}, c, state); len(sink.Details) != 0 {
+		t.Error("told again")
+	}
+	c.Bytes[url] = []byte(`<html>`)
+	if _, err := (Feed{}).Update(t.Context(), advisory.Update{Client: c, URL: base, State: state, Sink: &feedtest.Sink{}, Now: feedtest.Now()}); sekisho.KindOf(err) != sekisho.Invalid {
+		t.Error(err)
 	}
 }
 
@@ -450,4 +472,16 @@ func FuzzLists(f *testing.F) {
 		}
 		_ = documents(bytes.NewReader(data), func([]byte) error { return io.EOF })
 	})
+}
+
+func TestStored(t *testing.T) {
+	c := serve(t)
+	c.Bytes[base+"/changes.csv"] = []byte("\"2024/cve-2024-0727.json\",\"2024-11-02T10:00:00+00:00\"\n\"2025/cve-2025-40907.json\",\"2025-11-02T10:00:00+00:00\"\n")
+	c.Bytes[base+"/2024/cve-2024-0727.json"] = read(t, "cve-2024-0727-openssl.json")
+	c.Bytes[base+"/2025/cve-2025-40907.json"] = read(t, "cve-2025-40907-perl.json")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	sink, _ := feedtest.Update(t, Feed{}, c, advisory.State{})
+	if stats.Records != sink.NRecords || stats.Details != 7 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
 }
