@@ -14,6 +14,7 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // Where the tracker's repository keeps the lists of advisories; beside
@@ -59,7 +60,7 @@ func (f feed) Update(ctx context.Context, u advisory.Update) (advisory.State, er
 	if err := r.tell(ctx, doc); err != nil {
 		return u.State, err
 	}
-	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Cursors: maps.Clone(u.State.Cursors), Newest: u.Now, Skipped: r.skipped}
+	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Cursors: maps.Clone(u.State.Cursors), Newest: source.Later(r.notices.newest(), source.Modified(doc.Validator, u.Now), u.Now), Skipped: r.skipped}
 	if next.Cursors == nil {
 		next.Cursors = map[string]string{}
 	}
