@@ -131,6 +131,11 @@ func TestAdvisories(t *testing.T) {
 	if !slices.Equal(sink.Replaced, []string{"Debian:11"}) || len(sink.Records) != 1992 {
 		t.Errorf("replaced %v, %d records", sink.Replaced, len(sink.Records))
 	}
+	beside := serve(document)
+	beside.Files[tracker+"/data/DSA/list"] = feedtest.Dir(t, "debian-security-tracker/data/DSA/list")
+	if other, _ := feedtest.Update(t, New(), beside, advisory.State{}, "Debian:11"); len(other.Of("CVE-2023-1393")[0].Advisories) != 1 {
+		t.Error("a mirror has the lists beside the document")
+	}
 	named := 0
 	for _, r := range sink.Records {
 		if len(r.Advisories) > 0 && !r.Fixed.IsZero() {
