@@ -93,6 +93,7 @@ func TestEntries(t *testing.T) {
 
 func TestBranches(t *testing.T) {
 	c := mirror(t)
+	c.Modified = "Mon, 08 Jun 2020 10:00:00 GMT"
 	base := New().Info().URL
 	sink, state := feedtest.Update(t, New(), c, advisory.State{}, "Alpine:3.11", "Alpine:3.99", "Debian:12")
 	if !slices.Equal(sink.Replaced, []string{"Alpine:3.11"}) {
@@ -100,6 +101,9 @@ func TestBranches(t *testing.T) {
 	}
 	if got, want := c.Requests(), []string{base + "/v3.11/main.json", base + "/v3.11/community.json", base + "/v3.99/main.json"}; !slices.Equal(got, want) {
 		t.Errorf("asked %v", got)
+	}
+	if state.Newest.Format("2006-01-02") != "2020-06-08" {
+		t.Errorf("newest %v: records have no dates, but the document has", state.Newest)
 	}
 	n := len(sink.Records)
 	if sink, _ = feedtest.Update(t, New(), c, state, "Alpine:3.11"); len(sink.Replaced) != 0 {

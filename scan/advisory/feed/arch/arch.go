@@ -14,6 +14,7 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // Bounds: bytes of the document, groups, packages and flaws of a group.
@@ -67,7 +68,7 @@ func (feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		return u.State, sekisho.Errorf(sekisho.Invalid, "read %s: not a list of groups: %v", address, err)
 	}
 	u.Sink.Replace(ecosystem)
-	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: u.Now, Skipped: map[string]int{}}
+	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: source.Modified(doc.Validator, u.Now), Skipped: map[string]int{}}
 	for i := range groups {
 		if err := tell(&groups[i], u.Sink, next.Skipped); err != nil {
 			return u.State, err
