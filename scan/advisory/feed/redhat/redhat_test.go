@@ -340,6 +340,19 @@ func TestMassEdit(t *testing.T) {
 	}
 }
 
+// A broken document is counted, and what was known of its CVE stands.
+func TestBroken(t *testing.T) {
+	c := serve(t)
+	_, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	c.Bytes[base+"/changes.csv"] = []byte("\"2023/cve-2023-0045.json\",\"2024-11-01T10:00:00+00:00\"\n\"2023/cve-2023-0044.json\",\"2024-11-01T10:00:00+00:00\"\n")
+	c.Bytes[base+"/2023/cve-2023-0045.json"] = []byte(`{"document":{"tracking":{"id":"CVE-2023-0045"}},"vulnerabilities":"none"}`)
+	c.Bytes[base+"/2023/cve-2023-0044.json"] = read(t, "cve-2024-0727-openssl.json")
+	sink, state := feedtest.Update(t, Feed{}, c, state)
+	if state.Skipped["broken"] != 2 || len(sink.Forgot)+len(sink.Records) != 0 {
+		t.Errorf("skipped %v, forgot %v", state.Skipped, sink.Forgot)
+	}
+}
+
 // Images name repositories, statements name CPEs: the list that joins them is
 // kept with the feed.
 func TestRepositories(t *testing.T) {
