@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -328,25 +327,25 @@ func TestForged(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, body, _ := bytes.Cut(p.Manifest, []byte("\n"))
-	for name, change := range map[string]func(segment map[string]any){
-		"parent":       func(s map[string]any) { s["file"] = "../../evil" },
-		"parent later": func(s map[string]any) { s["file"] = s["kind"].(string) + "/one/../../manifest" },
-		"absolute":     func(s map[string]any) { s["file"] = "/etc/evil" },
-		"manifest":     func(s map[string]any) { s["file"] = "manifest" },
-		"other feed":   func(s map[string]any) { s["feed"] = "two" },
-		"no feed":      func(s map[string]any) { s["feed"] = "" },
-		"negative":     func(s map[string]any) { s["size"] = -1 },
-		"huge":         func(s map[string]any) { s["size"] = int64(1) << 50 },
-		"kind":         func(s map[string]any) { s["kind"], s["file"] = "status", "status/one/x" },
+	size := fmt.Sprintf(" %d ", p.Segments[0].Size)
+	for name, change := range map[string][2]string{ // of the first segment's line, or of the head
+		"parent":          {"details one ", "details ../../one "},
+		"kind":            {"details one ", "status one "},
+		"kind, parent":    {"details one ", "../x one "},
+		"sum, parent":     {p.Segments[0].SHA256, "../../" + p.Segments[0].SHA256[6:]},
+		"sum, short":      {p.Segments[0].SHA256, "abcdef"},
+		"other feed":      {"details one ", "details two "},
+		"no feed":         {"details one ", "details  "},
+		"negative":        {size, " -1 "},
+		"huge":            {size, " 1125899906842624 "},
+		"feed, parent":    {`"name":"one"`, `"name":"../../one"`},
+		"feed, too":       {`"feeds":[`, `"feeds":[{"name":"../../../tmp/x"},`},
+		"another form":    {`sekisho.advisories/v1`, `sekisho.advisories/v9`},
+		"no segment line": {"details one ", "details"},
 	} {
-		var m map[string]any
-		if err := json.Unmarshal(body, &m); err != nil {
-			t.Fatal(err)
-		}
-		change(m["segments"].([]any)[0].(map[string]any))
-		forged, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
+		forged := bytes.Replace(body, []byte(change[0]), []byte(change[1]), 1)
+		if bytes.Equal(forged, body) {
+			t.Fatalf("%s: nothing to forge in\n%s", name, body)
 		}
 		dir := t.TempDir()
 		d := store(t, dir)
