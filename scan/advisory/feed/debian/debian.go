@@ -24,6 +24,9 @@ const (
 	salsa   = "https://salsa.debian.org/security-tracker-team/security-tracker/-/raw/master"
 )
 
+// maxTitle is the length of a title in characters.
+const maxTitle = 120
+
 type feed struct{}
 
 // New returns the feed.
@@ -123,7 +126,7 @@ func (r *reader) tell(ctx context.Context, doc *advisory.Document) error {
 }
 
 // entry tells what is said of one flaw in one source package.
-func (r *reader) entry(source, id string, e *entry) error {
+func (r *reader) entry(name, id string, e *entry) error {
 	rows := 0
 	for _, codename := range slices.Sorted(maps.Keys(e.Releases)) {
 		eco := Release(codename)
@@ -135,8 +138,8 @@ func (r *reader) entry(source, id string, e *entry) error {
 			r.skipped["unknown status"]++
 			continue
 		}
-		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, source, true
-		rec.Advisories, rec.Fixed = r.notices.of(codename, source, id)
+		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, name, true
+		rec.Advisories, rec.Fixed = r.notices.of(codename, name, id)
 		if err := r.sink.Record(rec); err != nil {
 			return err
 		}
@@ -150,5 +153,5 @@ func (r *reader) entry(source, id string, e *entry) error {
 	if e.Bug > 0 {
 		text.References = append(text.References, sekisho.Reference{Name: "bug", URL: "https://bugs.debian.org/" + strconv.FormatInt(e.Bug, 10)})
 	}
-	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian"}, text)
+	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian", Title: source.Sentence(e.Description, maxTitle)}, text)
 }
