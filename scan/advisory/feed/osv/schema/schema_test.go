@@ -50,7 +50,6 @@ func TestCounts(t *testing.T) {
 		records, affected int
 		skipped           map[string]int
 	}{
-		{"AlmaLinux", 5637, 69160, nil},
 		{"Go", 4291, 0, map[string]int{Withdrawn: 17}},
 		{"Bitnami", 7444, 7444, nil},
 		{"PyPI", 2661, 0, nil},
@@ -182,7 +181,11 @@ func TestErrata(t *testing.T) {
 	if d, text := sink.Detail1("RLSA-2021:3891"); d.Aliases != nil || d.CVSS != nil || d.Title == "" || len(d.Ratings) != 1 || text.Text == "" {
 		t.Errorf("what is said of an erratum is not said of each of its flaws: %+v", d)
 	}
-	alma, _ := load(t, "AlmaLinux")
+	alma, sum := load(t, "AlmaLinux")
+	check(t, alma)
+	if sum.Records != 5637 || sum.Affected != 69160 || sum.Skipped[NoFlaw] != 9347 {
+		t.Errorf("%d records, %d affected, skipped %v", sum.Records, sum.Affected, sum.Skipped)
+	}
 	modular, named := 0, 0
 	for _, r := range alma.Records {
 		if r.Source {
@@ -262,6 +265,19 @@ func TestLocate(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for _, c := range [][3]string{
+		{"Summary\nof it", "Details.", "Summary of it"},
+		{"", "### Impact\n\nA flaw in x 1.2.3 lets others in. Upgrade.", "A flaw in x 1.2.3 lets others in"},
+		{"", "[Unknown description]", ""},
+		{"", "", ""},
+	} {
+		if got := title(c[0], c[1]); got != c[2] {
+			t.Errorf("%q: %q, want %q", c[:2], got, c[2])
 		}
 	}
 }
