@@ -67,7 +67,7 @@ func (a *app) updateAdvisories(ctx context.Context, f *advisoryFlags, names []st
 	}
 	failed := 0
 	for _, r := range results {
-		if r.Err != nil {
+		if r.Outcome == update.Failed {
 			failed++
 			a.note("cli.advisory.failed", "feed", r.Feed, "error", r.Err)
 		}
@@ -120,7 +120,7 @@ type updateDoc struct {
 // feedResult is how one feed's update went.
 type feedResult struct {
 	Feed     string `json:"feed"`
-	Outcome  string `json:"outcome"` // updated, unchanged, failed
+	Outcome  string `json:"outcome"` // updated, unchanged, failed, missing
 	Records  int    `json:"records"` // of the feed now
 	Details  int    `json:"details"`
 	Signals  int    `json:"signals"`

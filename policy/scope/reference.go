@@ -35,6 +35,9 @@ func Parse(text string) (Reference, error) {
 		return Reference{}, sekisho.Errorf(sekisho.Invalid, "image reference %q: %w", text, err)
 	}
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
+	if r.Registry == "" { // the library reads a host with an underscore as a path
+		return Reference{}, sekisho.Errorf(sekisho.Invalid, "image reference %q: its registry is no host name", text)
+	}
 	if t, ok := named.(reference.Tagged); ok {
 		r.Tag = t.Tag()
 	}

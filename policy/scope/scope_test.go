@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: got %v, %v; want %s", in, r, err, want)
 		}
 	}
-	for _, in := range []string{"", "UPPER", "a b", "-a", "a@sha256:12", "https://r.example/a", "r.example/a:", strings.Repeat("a", 2000)} {
+	for _, in := range []string{"", "UPPER", "a b", "-a", "a@sha256:12", "https://r.example/a", "r.example/a:", "a_b.example/c", strings.Repeat("a", 2000)} {
 		if r, err := scope.Parse(in); err == nil {
 			t.Errorf("%q was read as %v", in, r)
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -144,19 +143,18 @@ func signer(manifest []byte) ed25519.PublicKey {
 	return key
 }
 
-// bounded refuses what is larger than any database, and segments of no feed or
-// of another place than their name says.
+// bounded refuses what is larger than any database, names of feeds that are no
+// file names, and segments of feeds that it does not describe.
 func (m *manifest) bounded() error {
+	for _, f := range m.Feeds {
+		if !validFeed(f.Name) {
+			return sekisho.Errorf(sekisho.Invalid, "the manifest names a feed %q", f.Name)
+		}
+	}
 	var total int64
 	for _, x := range m.Segments {
-		if len(x.SHA256) != 2*sha256.Size || rowOf(x.Kind) == 0 {
-			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment of kind %q with sum %q", x.Kind, x.SHA256)
-		}
-		if x.Size < 0 || x.Size > maxSegment || total > maxParcel || !validFeed(x.Feed) || m.feed(x.Feed) == nil {
+		if x.Size < 0 || x.Size > maxSegment || total > maxParcel || m.feed(x.Feed) == nil {
 			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment %q of %d bytes", x.File(), x.Size)
-		}
-		if path.Clean(x.File()) != x.File() || !strings.HasPrefix(x.File(), x.Kind+"/"+x.Feed+"/") {
-			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment %q of feed %s", x.File(), x.Feed)
 		}
 		total += x.Size
 	}

@@ -176,7 +176,7 @@ func withVersion(ids []string, version string) []string {
 	var list []string
 	for _, id := range ids {
 		p, ok := parsePURL(id)
-		if !ok || p.version != "" && p.version != version {
+		if !ok || p.version != "" && !p.sameVersion(version) {
 			continue
 		}
 		p.version = version

@@ -62,9 +62,15 @@ func (p *packageURL) fold() {
 		p.name = strings.ReplaceAll(strings.ToLower(p.name), "_", "-")
 	case "github", "bitbucket", "composer", "oci", "docker", "apk", "deb":
 		p.namespace, p.name = strings.ToLower(p.namespace), strings.ToLower(p.name)
-	case "golang":
-		p.version = strings.TrimPrefix(p.version, "v")
 	}
+}
+
+// sameVersion compares versions; those of Go are written with and without v.
+func (p packageURL) sameVersion(version string) bool {
+	if p.kind == "golang" {
+		return strings.TrimPrefix(p.version, "v") == strings.TrimPrefix(version, "v")
+	}
+	return p.version == version
 }
 
 func (p packageURL) String() string {
@@ -103,7 +109,7 @@ func (p packageURL) means(s software, os *sekisho.OS) bool {
 			name, version = s.purl.name, s.purl.version
 		}
 	}
-	if p.kind != s.purl.kind || p.namespace != s.purl.namespace || p.name != name || p.version != "" && p.version != version || p.subpath != s.purl.subpath && p.subpath != "" {
+	if p.kind != s.purl.kind || p.namespace != s.purl.namespace || p.name != name || p.version != "" && !p.sameVersion(version) || p.subpath != s.purl.subpath && p.subpath != "" {
 		return false
 	}
 	for k, want := range p.qualifiers {

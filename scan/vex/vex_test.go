@@ -107,7 +107,7 @@ func openvex(statements string) string {
 }
 
 func statement(product string) string {
-	return `{"vulnerability": {"name": "CVE-2024-1"}, "products": [` + product + `], "status": "not_affected", "justification": "vulnerable_code_not_present"}`
+	return `{"vulnerability": {"name": "CVE-2024-0001"}, "products": [` + product + `], "status": "not_affected", "justification": "vulnerable_code_not_present"}`
 }
 
 // TestProducts holds which products mean a package of an image.
@@ -136,6 +136,7 @@ func TestProducts(t *testing.T) {
 		{`{"@id": "pkg:oci/app@` + strings.Replace(digest, ":", "%3A", 1) + `?repository_url=ghcr.io/acme/app&tag=1.2&arch=amd64"}`, true},
 		{`{"@id": "pkg:oci/app?repository_url=ghcr.io/else/app"}`, false},
 		{`{"@id": "pkg:oci/app?tag=1.3"}`, false},
+		{`{"@id": "pkg:oci/app?tag=1.2"}`, true},
 		{`{"@id": "pkg:oci/app?arch=arm64"}`, false},
 		{`{"@id": "pkg:docker/acme/app@1.2"}`, true},
 		{`{"@id": "ghcr.io/acme/app:1.2"}`, true},
@@ -150,13 +151,13 @@ func TestProducts(t *testing.T) {
 		{`{"@id": "pkg:oci/other", "subcomponents": [{"@id": "pkg:deb/ubuntu/libcurl"}]}`, false},
 		{`{"@id": "pkg:golang/example.com/app@v1", "subcomponents": [{"@id": "pkg:deb/ubuntu/libcurl"}]}`, false},
 	} {
-		x := apply(t, one(image, curl, "CVE-2024-1"), openvex(statement(c.product)))
+		x := apply(t, one(image, curl, "CVE-2024-0001"), openvex(statement(c.product)))
 		if got := x.Suppressed != nil; got != c.want {
 			t.Errorf("%s: suppressed %v, want %v", c.product, got, c.want)
 		}
 	}
 	for _, kind := range []string{"archive:app.tar", "dir:/app"} { // have no name
-		if x := apply(t, one(kind, curl, "CVE-2024-1"), openvex(statement(`"pkg:oci/app"`)+","+statement(`"library/app.tar"`))); x.Suppressed != nil {
+		if x := apply(t, one(kind, curl, "CVE-2024-0001"), openvex(statement(`"pkg:oci/app"`)+","+statement(`"library/app.tar"`))); x.Suppressed != nil {
 			t.Errorf("%s is taken for an image by name", kind)
 		}
 	}
@@ -166,11 +167,11 @@ func TestProducts(t *testing.T) {
 // that were built into the same file.
 func TestModules(t *testing.T) {
 	const text = `{"@id": "pkg:golang/example.com/app@v1.0.0", "subcomponents": [{"@id": "pkg:golang/example.com/dep"}]}`
-	r := report("dir:/x", map[string][]string{"pkg:golang/example.com/dep@v0.1.0": {"CVE-2024-1"}, "pkg:golang/example.com/app@v1.0.0": nil})
+	r := report("dir:/x", map[string][]string{"pkg:golang/example.com/dep@v0.1.0": {"CVE-2024-0001"}, "pkg:golang/example.com/app@v1.0.0": nil})
 	if apply(t, r, openvex(statement(text))).Suppressed == nil {
 		t.Error("a module of the program is not meant")
 	}
-	r = report("dir:/x", map[string][]string{"pkg:golang/example.com/dep@v0.1.0": {"CVE-2024-1"}, "pkg:golang/example.com/app@v1.0.0": nil})
+	r = report("dir:/x", map[string][]string{"pkg:golang/example.com/dep@v0.1.0": {"CVE-2024-0001"}, "pkg:golang/example.com/app@v1.0.0": nil})
 	for i := range r.Packages {
 		r.Packages[i].Locations = []string{r.Packages[i].Name}
 	}
@@ -182,7 +183,7 @@ func TestModules(t *testing.T) {
 func TestLatestWins(t *testing.T) {
 	const purl = "pkg:npm/a@1.0.0"
 	say := func(status, when, product, more string) string {
-		return `{"vulnerability": {"name": "ALIAS-CVE-2024-1"}, "products": [{"@id": "` + product + `"}], "status": "` + status + `", "timestamp": "` + when + `"` + more + `}`
+		return `{"vulnerability": {"name": "ALIAS-CVE-2024-0001"}, "products": [{"@id": "` + product + `"}], "status": "` + status + `", "timestamp": "` + when + `"` + more + `}`
 	}
 	old, late := "2023-01-01T00:00:00Z", "2024-06-01T00:00:00Z"
 	cleared := `, "impact_statement": "not   called"`
@@ -196,16 +197,16 @@ func TestLatestWins(t *testing.T) {
 		{"equally old, with a version", say("fixed", old, purl, "") + "," + say("affected", old, "pkg:npm/a", ""), "", true},
 		{"equally old, read last", say("fixed", old, purl, "") + "," + say("under_investigation", old, purl, ""), sekisho.StatusInvestigated, false},
 	} {
-		x := apply(t, one("dir:/x", purl, "CVE-2024-1"), openvex(c.text))
+		x := apply(t, one("dir:/x", purl, "CVE-2024-0001"), openvex(c.text))
 		if (x.Suppressed != nil) != c.suppressed || x.Status != c.status {
 			t.Errorf("%s: suppressed %v, status %q", c.name, x.Suppressed, x.Status)
 		}
 	}
-	x := apply(t, one("dir:/x", purl, "CVE-2024-1"), openvex(say("not_affected", old, purl, cleared)))
+	x := apply(t, one("dir:/x", purl, "CVE-2024-0001"), openvex(say("not_affected", old, purl, cleared)))
 	if s := x.Suppressed; s == nil || s.Reason != "not called" || s.Owner != "Example" || s.By != "vex doc.json" {
 		t.Errorf("suppressed as %+v", s)
 	}
-	x = apply(t, one("dir:/x", purl, "CVE-2024-1"), openvex(say("affected", old, purl, `, "action_statement": "update\nnow"`)))
+	x = apply(t, one("dir:/x", purl, "CVE-2024-0001"), openvex(say("affected", old, purl, `, "action_statement": "update\nnow"`)))
 	if x.Match.Note != "VEX of Example: affected: update now" {
 		t.Errorf("note is %q", x.Match.Note)
 	}
@@ -250,9 +251,9 @@ func TestSystem(t *testing.T) {
 "product_tree": {"branches": [{"branches": [{"product": {"product_id": "el9", "product_identification_helper": {"cpe": "cpe:/o:redhat:enterprise_linux:9"}}},
 {"product": {"product_id": "curl", "product_identification_helper": {"purl": "pkg:rpm/redhat/curl"}}}]}],
 "relationships": [{"category": "default_component_of", "product_reference": "curl", "relates_to_product_reference": "el9", "full_product_name": {"product_id": "el9:curl"}}]},
-"vulnerabilities": [{"cve": "CVE-2024-1", "product_status": {"known_not_affected": ["el9:curl"]}, "flags": [{"label": "component_not_present", "product_ids": ["el9:curl"]}]}]}`
+"vulnerabilities": [{"cve": "CVE-2024-0001", "product_status": {"known_not_affected": ["el9:curl"]}, "flags": [{"label": "component_not_present", "product_ids": ["el9:curl"]}]}]}`
 	for version, want := range map[string]bool{"9.4": true, "9": true, "8.9": false, "90": false} {
-		r := one("dir:/x", "pkg:rpm/redhat/curl@7.76.1-29.el9?arch=x86_64", "CVE-2024-1")
+		r := one("dir:/x", "pkg:rpm/redhat/curl@7.76.1-29.el9?arch=x86_64", "CVE-2024-0001")
 		r.Target.OS = &sekisho.OS{ID: "rhel", Version: version}
 		x := apply(t, r, text)
 		if got := x.Suppressed != nil; got != want {
@@ -315,7 +316,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := report("dir:/x", map[string][]string{"pkg:npm/a@1": {"CVE-2024-1"}, "pkg:npm/b@1": {"CVE-2024-1"}, "pkg:npm/c@1": {"CVE-2024-1"}, "pkg:npm/d@1": {"CVE-2024-1"}, "pkg:npm/e@1": {"CVE-2024-1"}})
+	r := report("dir:/x", map[string][]string{"pkg:npm/a@1": {"CVE-2024-0001"}, "pkg:npm/b@1": {"CVE-2024-0001"}, "pkg:npm/c@1": {"CVE-2024-0001"}, "pkg:npm/d@1": {"CVE-2024-0001"}, "pkg:npm/e@1": {"CVE-2024-0001"}})
 	if n := s.Apply(r); n.Suppressed != 3 {
 		t.Errorf("%d suppressed, want 3", n.Suppressed)
 	}
@@ -345,16 +346,16 @@ func TestLoad(t *testing.T) {
 }
 
 const judgementYAML = `exceptions:
-- id: CVE-2024-1
+- id: CVE-2024-0001
   reason: the parser is not used
   owner: team
   until: 2030-01-01
   vex: {status: not_affected, justification: vulnerable_code_not_in_execute_path, impact: only the writer is called}
-- id: CVE-2024-2
+- id: CVE-2024-0002
   reason: inside the network only
   owner: team
   until: 2030-01-01
-- id: CVE-2024-3
+- id: CVE-2024-0003
   reason: past
   owner: team
   until: 2020-01-01
@@ -366,9 +367,9 @@ func judging(t *testing.T, format string) (Options, *sekisho.Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := report("registry:ghcr.io/acme/app:1.2", map[string][]string{"pkg:npm/a@1.0.0": {"CVE-2024-1", "CVE-2024-2", "CVE-2024-3", "CVE-2024-4"}, "pkg:npm/b@1.0.0": {"CVE-2024-1"}})
+	r := report("registry:ghcr.io/acme/app:1.2", map[string][]string{"pkg:npm/a@1.0.0": {"CVE-2024-0001", "CVE-2024-0002", "CVE-2024-0003", "CVE-2024-0004"}, "pkg:npm/b@1.0.0": {"CVE-2024-0001"}})
 	for i := range r.Findings {
-		if r.Findings[i].ID == "CVE-2024-4" {
+		if r.Findings[i].ID == "CVE-2024-0004" {
 			r.Findings[i].Suppressed = &sekisho.Suppressed{Reason: "vulnerable_code_not_present", Owner: "sekisho", By: "symbols"}
 		}
 	}
@@ -410,7 +411,7 @@ func TestWrite(t *testing.T) {
 		s.Add(d)
 		s.Apply(fresh)
 		for _, x := range fresh.Findings {
-			if want := x.ID == "CVE-2024-1" || x.ID == "CVE-2024-4"; (x.Suppressed != nil) != want || x.ID == "CVE-2024-2" && x.Status != sekisho.StatusAffected {
+			if want := x.ID == "CVE-2024-0001" || x.ID == "CVE-2024-0004"; (x.Suppressed != nil) != want || x.ID == "CVE-2024-0002" && x.Status != sekisho.StatusAffected {
 				t.Errorf("%s: %s of %s comes back as suppressed %v, status %q", format, x.ID, x.Package.PURL, x.Suppressed, x.Status)
 			}
 		}
@@ -456,7 +457,7 @@ func FuzzRead(f *testing.F) {
 		}
 		var s Set
 		s.Add(d)
-		r := one("registry:ghcr.io/acme/app:1.2", "pkg:npm/a@1.0.0", "CVE-2024-1")
+		r := one("registry:ghcr.io/acme/app:1.2", "pkg:npm/a@1.0.0", "CVE-2024-0001")
 		s.Apply(r)
 		if x := r.Findings[0].Suppressed; x != nil && (x.Reason == "" || len(x.Reason) > 2100) {
 			t.Errorf("suppressed for %q", x.Reason)

@@ -69,7 +69,7 @@ func Write(w io.Writer, r *sekisho.Report, o Options) error {
 }
 
 // product is the PURL of a scanned image: of type oci when it has a digest and
-// a name.
+// a name. The tag is left out: it may move, and readers want all qualifiers met.
 func product(r *sekisho.Report) string {
 	t := newTarget(r)
 	if t.repository == "" || r.Target.Digest == "" {
@@ -77,9 +77,6 @@ func product(r *sekisho.Report) string {
 	}
 	p := packageURL{kind: "oci", name: t.repository[strings.LastIndexByte(t.repository, '/')+1:], version: string(r.Target.Digest),
 		qualifiers: map[string]string{"repository_url": t.repository}}
-	if t.tag != "" {
-		p.qualifiers["tag"] = t.tag
-	}
 	if _, arch, ok := strings.Cut(r.Target.Platform, "/"); ok {
 		p.qualifiers["arch"], _, _ = strings.Cut(arch, "/")
 	}
@@ -325,7 +322,7 @@ func (t *csafWriter) vulnerability(j *judgement, s judged) object {
 	out := object{"notes": []object{{"category": "general", "text": cmp.Or(s.Impact, s.Action, s.Status)}}, "product_status": object{field: parts}}
 	other := []object{}
 	for _, id := range append([]string{s.ID}, s.Aliases...) {
-		if strings.HasPrefix(id, "CVE-") && out["cve"] == nil {
+		if out["cve"] == nil && isCVE(id) {
 			out["cve"] = id
 			continue
 		}
@@ -344,6 +341,12 @@ func (t *csafWriter) vulnerability(j *judgement, s judged) object {
 		out["remediations"] = []object{{"category": "workaround", "details": s.Action, "product_ids": parts}}
 	}
 	return out
+}
+
+// isCVE reports whether an id has the form that CSAF wants (section 3.2.3.2).
+func isCVE(id string) bool {
+	year, number, ok := strings.Cut(strings.TrimPrefix(id, "CVE-"), "-")
+	return ok && strings.HasPrefix(id, "CVE-") && len(year) == 4 && len(number) >= 4 && strings.Trim(year+number, "0123456789") == ""
 }
 
 // merged makes one entry of those of one CVE, which CSAF wants once (section

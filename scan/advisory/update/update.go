@@ -44,6 +44,7 @@ const (
 	Updated   = "updated"
 	Unchanged = "unchanged"
 	Failed    = "failed"
+	Missing   = "missing" // the mirror does not have it, it was not asked for by name and never here
 )
 
 // Result is one feed's.
@@ -77,10 +78,14 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := cmp.Or(group.Wait(), ctx.Err()); err != nil {
 		return results, err
 	}
-	return results, ctx.Err()
+	if !slices.ContainsFunc(results, func(r Result) bool { return r.Outcome != Missing }) && len(results) > 0 {
+		return results, sekisho.Errorf(sekisho.NotFound, "the mirror %s has no feed: %w", o.mirror(), results[0].Err).
+			WithHint("below it are FEED/… or HOST/…, as debian/data/json or security-tracker.debian.org/tracker/data/json")
+	}
+	return results, nil
 }
 
 // job is one feed to update.
@@ -88,6 +93,7 @@ type job struct {
 	feed advisory.Feed
 	info advisory.Info // its URL is the one to ask, without a password
 	url  string        // the same as the user wrote it
+	must bool          // the user named it
 	want []string
 }
 
@@ -103,11 +109,25 @@ func (o *Options) one(ctx context.Context, j job, asked *asked) (Result, error) 
 	if err == nil {
 		return r, asked.note(j)
 	}
+	if sekisho.KindOf(err) == sekisho.NotFound && o.mirror() != "" && !j.must && isZero(o.Store.State(j.info.Name)) {
+		r.Outcome = Missing
+		return r, nil
+	}
 	r.Outcome = Failed
 	if ctx.Err() != nil { // it was not the feed that failed
 		return r, nil
 	}
 	return r, o.Store.Failed(j.info.Name, err, start)
+}
+
+// isZero reports whether a feed never succeeded.
+func isZero(s advisory.State) bool { return len(s.Validators)+len(s.Cursors) == 0 && s.Newest.IsZero() }
+
+// mirror is the URL or directory of the mirror, without a password; empty
+// without one.
+func (o *Options) mirror() string {
+	_, from := fetch.Login(o.Client, cmp.Or(o.From, o.Config.From))
+	return from
 }
 
 // update lets the feed tell and keeps it.
@@ -136,7 +156,7 @@ func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.
 // for the first time.
 func (o *Options) ask(ctx context.Context, j job, u advisory.Update, asked *asked) (advisory.State, error) {
 	known, fresh, all := asked.split(j)
-	if o.Again || all || len(u.State.Validators)+len(u.State.Cursors) == 0 {
+	if o.Again || all || isZero(u.State) {
 		u.Want, u.State = j.want, advisory.State{}
 		return j.feed.Update(ctx, u)
 	}
@@ -234,7 +254,7 @@ func (o *Options) plan() ([]job, error) {
 	for _, f := range o.Feeds {
 		info := f.Info()
 		named := slices.Contains(o.Names, info.Name)
-		if len(o.Names) > 0 && !named {
+		if len(o.Names) > 0 && !named && !slices.Contains(o.Names, family(info.Name)) {
 			continue
 		}
 		if on, why := o.enabled(info); !on {
@@ -247,24 +267,44 @@ func (o *Options) plan() ([]job, error) {
 		if !needed && !named && !o.All {
 			continue
 		}
-		url := strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
+		url := strings.TrimSuffix(cmp.Or(o.Config.feed(info.Name).URL, info.URL), "/")
 		_, info.URL = fetch.Login(o.Client, url)
-		jobs = append(jobs, job{f, info, url, want})
+		jobs = append(jobs, job{f, info, url, named, want})
 	}
 	return jobs, nil
+}
+
+// family is the name of all feeds of one source: osv of osv-npm. It stands for
+// those of them that are needed, in what users write.
+func family(name string) string {
+	before, _, _ := strings.Cut(name, "-")
+	return before
+}
+
+// feed returns what the configuration says about a feed, else about its family.
+func (c *Config) feed(name string) Feed {
+	if f, ok := c.Feeds[name]; ok {
+		return f
+	}
+	return c.Feeds[family(name)]
 }
 
 // known checks the names that the user wrote.
 func (o *Options) known() error {
 	var names []string
 	for _, f := range o.Feeds {
-		names = append(names, f.Info().Name)
+		name := f.Info().Name
+		names = append(names, name)
+		if all := family(name); !slices.Contains(names, all) {
+			names = append(names, all)
+		}
 	}
 	asked := slices.Concat(o.Names, o.Enable)
 	for n := range o.Config.Feeds {
 		asked = append(asked, n)
 	}
 	slices.Sort(asked)
+	slices.Sort(names)
 	for _, n := range asked {
 		if !slices.Contains(names, n) {
 			return sekisho.Errorf(sekisho.Usage, "no feed %q: want one of %s", n, strings.Join(names, ", "))
@@ -275,7 +315,7 @@ func (o *Options) known() error {
 
 // enabled reports whether a feed may be read, and why not.
 func (o *Options) enabled(info advisory.Info) (bool, error) {
-	on := o.Config.Feeds[info.Name].Enabled
+	on := o.Config.feed(info.Name).Enabled
 	switch {
 	case slices.Contains(o.Enable, info.Name):
 		return true, nil
@@ -288,35 +328,23 @@ func (o *Options) enabled(info advisory.Info) (bool, error) {
 	return true, nil
 }
 
-// usual are the ecosystems of a feed that has many which are fetched before any
-// scan has met them.
-func usual(ecosystem string) bool {
-	return slices.Contains([]string{"npm", "PyPI", "Go", "Maven", "NuGet", "RubyGems", "crates.io", "Packagist", "GitHub Actions"}, ecosystem)
-}
-
 // want returns the ecosystems to fetch from a feed, none for all, and whether
-// the feed is needed. A feed that is needed by default and has none of the
-// usual ecosystems is read whole: a release that no scan has met yet is there
-// when one does.
+// the feed is needed. What is read by default is read whole: a release that no
+// scan has met yet is there when one does.
 func (o *Options) want(info advisory.Info, met []string) (want []string, needed bool) {
-	if list := o.Config.Feeds[info.Name].Want; len(list) > 0 {
-		return list, true
-	}
-	if o.All {
-		return nil, true
-	}
-	if info.Default {
-		for _, e := range info.Ecosystems {
-			if usual(e) {
-				want = append(want, e)
+	if list := o.Config.feed(info.Name).Want; len(list) > 0 && len(info.Ecosystems) > 0 {
+		for _, w := range list {
+			if advisory.Wanted(info.Ecosystems, w) {
+				want = append(want, w)
 			}
 		}
-		if len(want) == 0 {
-			return nil, true
-		}
+		return want, len(want) > 0
+	}
+	if info.Default || o.All {
+		return nil, true
 	}
 	for _, e := range met {
-		if len(info.Ecosystems) > 0 && advisory.Wanted(info.Ecosystems, e) && !slices.Contains(want, e) {
+		if len(info.Ecosystems) > 0 && advisory.Wanted(info.Ecosystems, e) {
 			want = append(want, e)
 		}
 	}

@@ -78,11 +78,11 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 }
 
 type row struct {
-	CVE      string  `json:"cve_id"`
-	Package  string  `json:"pkg"`
-	Score    float64 `json:"cve_score"`
-	Resolved string  `json:"res_ver"`
-	Status   string  `json:"status"`
+	CVE      string `json:"cve_id"`
+	Package  string `json:"pkg"`
+	Score    any    `json:"cve_score"` // a number, or nothing in several ways
+	Resolved string `json:"res_ver"`
+	Status   string `json:"status"`
 }
 
 // read tells one release. Packages are sources; one that is named beside the
@@ -92,7 +92,7 @@ func read(doc *source.Document, ecosystem string, sink advisory.Sink, skipped ma
 	err := source.Elements(doc, "", maxElement, func(raw []byte) error {
 		var x row
 		if err := json.Unmarshal(raw, &x); err != nil {
-			return sekisho.Errorf(sekisho.Invalid, "read row: %w", err)
+			return source.Few(skipped, sekisho.Errorf(sekisho.Invalid, "read row: %w", err))
 		}
 		if len(rows) >= maxRows {
 			return sekisho.Errorf(sekisho.Invalid, "more than %d rows", maxRows)
@@ -159,7 +159,8 @@ func (x row) record(ecosystem string) (advisory.Record, bool) {
 }
 
 // severity returns the qualitative rating of a base score (CVSS 3.1, section 5).
-func severity(score float64) sekisho.Severity {
+func severity(value any) sekisho.Severity {
+	score, _ := value.(float64)
 	switch {
 	case score >= 9:
 		return sekisho.Critical
