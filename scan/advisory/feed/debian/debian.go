@@ -24,9 +24,6 @@ const (
 	salsa   = "https://salsa.debian.org/security-tracker-team/security-tracker/-/raw/master"
 )
 
-// maxTitle is the length of a title in characters.
-const maxTitle = 120
-
 type feed struct{}
 
 // New returns the feed.
@@ -153,5 +150,5 @@ func (r *reader) entry(name, id string, e *entry) error {
 	if e.Bug > 0 {
 		text.References = append(text.References, sekisho.Reference{Name: "bug", URL: "https://bugs.debian.org/" + strconv.FormatInt(e.Bug, 10)})
 	}
-	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian", Title: source.Sentence(e.Description, maxTitle)}, text)
+	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian", Title: source.Sentence(e.Description, 160)}, text)
 }
