@@ -41,7 +41,7 @@ func TestConfiguration(t *testing.T) {
 	r := &sekisho.Report{Generated: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Target: sekisho.Target{Kind: "image", Reference: "registry:r.example/a:1", ID: "sha256:x", Created: "2026-01-01T00:00:00Z",
 		Config: &sekisho.RunConfig{User: "", Labels: map[string]string{"org.opencontainers.image.base.name": "docker.io/library/debian:12"}}}}
 	i := fact.FromReport(r)
-	if i.ScannedAs != "r.example/a:1" || i.Digest != "sha256:x" || i.User == nil || *i.User != "" || i.Base == nil || i.Created == nil || i.Scanned == nil {
+	if i.ScannedAs != "r.example/a:1" || i.ID != "sha256:x" || i.Digest != "" || i.User == nil || *i.User != "" || i.Base == nil || i.Created == nil || i.Scanned == nil {
 		t.Errorf("got %+v", i)
 	}
 	r.Target.Reference = "archive:/tmp/r.example/a.tar"
