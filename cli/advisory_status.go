@@ -111,15 +111,25 @@ func (a *app) statusTable(s databaseStatus) error {
 	}
 	rows := [][]string{{t("cli.advisory.column.feed"), t("cli.advisory.column.records"), t("cli.advisory.column.newest"), t("cli.advisory.column.checked"),
 		t("cli.advisory.column.licence"), t("cli.advisory.column.source")}}
-	var notes []string
+	var notes, never, restricted []string
 	for _, x := range s.Feeds {
+		if x.Restricted {
+			restricted = append(restricted, x.Name)
+		}
+		if x.Checked.IsZero() && x.Error == "" && !s.Built.IsZero() {
+			never = append(never, x.Name)
+			continue
+		}
 		rows = append(rows, []string{visible(x.Name), a.amount(x), date(x.Newest), a.age(x), visible(x.Licence), visible(x.URL)})
 		if x.Error != "" {
 			notes = append(notes, t("cli.advisory.error", "feed", x.Name, "date", x.Failed.Format(time.DateOnly), "error", x.Error))
 		}
-		if x.Restricted {
-			notes = append(notes, t("cli.advisory.restricted", "feed", x.Name))
-		}
+	}
+	if len(never) > 0 {
+		notes = append(notes, t("cli.advisory.not_here", "feeds", strings.Join(never, ", ")))
+	}
+	if len(restricted) > 0 {
+		notes = append(notes, t("cli.advisory.restricted", "feeds", strings.Join(restricted, ", ")))
 	}
 	if err := format.Columns(a.Stdout, rows); err != nil {
 		return err

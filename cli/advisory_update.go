@@ -146,11 +146,20 @@ func (a *app) writeResults(form string, results []update.Result) error {
 		a.note("cli.advisory.nothing")
 	}
 	var rows [][]string
+	var missing []string
 	for _, r := range results {
+		if r.Outcome == update.Missing {
+			missing = append(missing, r.Feed)
+			continue
+		}
 		rows = append(rows, []string{r.Feed, a.texts.Text("cli.advisory.outcome." + r.Outcome), a.texts.Text("cli.advisory.records", "count", r.Stats.Records+r.Stats.Signals),
 			mebibytes(r.Bytes), r.Duration.Round(100 * time.Millisecond).String()})
 	}
-	return format.Columns(a.Stdout, rows)
+	if err := format.Columns(a.Stdout, rows); err != nil || len(missing) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(a.Stdout, a.texts.Text("cli.advisory.missing", "feeds", strings.Join(missing, ", ")))
+	return err
 }
 
 func (a *app) writeJSON(doc any) error {

@@ -158,7 +158,7 @@ func mainline(repo string) bool {
 		return repo == "main" || repo == "core"
 	}
 	parts := strings.Split(cpe, ":")
-	return len(parts) >= 3 && parts[1] == "redhat" && (parts[2] == "enterprise_linux" || parts[2] == "rhel_software_collections" || strings.HasPrefix(parts[2], "enterprise_linux_"))
+	return len(parts) >= 3 && parts[1] == "redhat" && slices.Contains([]string{"enterprise_linux", "rhel_software_collections"}, parts[2])
 }
 
 // pro says that a fix exists for customers only.
@@ -258,12 +258,21 @@ func write(x advisory.Range) string {
 	case x.Fixed != "":
 		parts = append(parts, "< "+x.Fixed)
 	case x.Last != "":
-		parts = append(parts, "<= "+x.Last)
+		parts = append(parts, lastly(x.Last))
 	}
 	if len(parts) == 0 {
 		return "all versions"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// lastly writes a last affected version. One that ends in a tilde, which sorts
+// before everything, stands for all before what it is cut from.
+func lastly(v string) string {
+	if before, ok := strings.CutSuffix(v, "~"); ok {
+		return "< " + before
+	}
+	return "<= " + v
 }
 
 // reach tells whether Go programs hold what the record says is vulnerable, and
