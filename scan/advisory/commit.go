@@ -264,10 +264,12 @@ func (a *assembly) finish() error {
 // place gives a written file its name.
 func (a *assembly) place(seg SegmentInfo, from string) error {
 	to := a.b.store.path(seg.File())
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
+	err := os.MkdirAll(filepath.Dir(to), 0o755)
+	if err == nil {
+		err = os.Rename(from, to)
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err != nil {
+		_ = os.Remove(from)
 		return err
 	}
 	a.segments = append(a.segments, seg)

@@ -20,6 +20,9 @@ func (db *DB) Mentions(ctx context.Context, id string) ([]Found, error) {
 		if err != nil {
 			return nil, err
 		}
+		if f == nil {
+			continue // it went with an update
+		}
 		err = f.table.Scan(func(key string, values [][]byte) error {
 			for _, v := range values {
 				found := Found{Feed: s.Feed, Record: Record{Ecosystem: s.Part, Package: key}}

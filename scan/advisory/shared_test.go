@@ -2,6 +2,7 @@ package advisory_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -28,7 +29,7 @@ func TestOldManifest(t *testing.T) {
 	old, kept := rec("A", "Debian:10", "bash", "1"), rec("A", "Debian:12", "bash", "1")
 	newer := rec("A", "Debian:12", "bash", "2")
 	update(old, kept)
-	early, late := openDB(t, dir), openDB(t, dir)
+	early, late, all := openDB(t, dir), openDB(t, dir), openDB(t, dir)
 	at = at.Add(time.Minute)
 	update(newer)
 	got, err := early.Find("Debian:10", "bash")
@@ -52,6 +53,11 @@ func TestOldManifest(t *testing.T) {
 		}
 		same(t, c.part, got, c.want)
 	}
+	got, err = all.Mentions(t.Context(), "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "everywhere", got, []advisory.Record{newer})
 	if len(late.Covers("Debian:10")) != 0 {
 		t.Error("the reader goes on to name what is gone")
 	}
@@ -132,5 +138,34 @@ func TestSameFiles(t *testing.T) {
 	}
 	if len(want) != 3 {
 		t.Errorf("files %q", want)
+	}
+}
+
+// TestCommitFails: the disk does not take a file in the middle of a commit.
+// Nothing changes, and nothing is left.
+func TestCommitFails(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	b := begin(t, s, osvInfo())
+	put(t, b, rec("A", "npm", "one", "1"))
+	commit(t, b, advisory.State{Cursors: map[string]string{"npm": "x"}})
+	if err := os.WriteFile(filepath.Join(dir, "texts"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b = begin(t, s, osvInfo())
+	b.Replace("npm")
+	put(t, b, rec("A", "npm", "one", "2"))
+	if err := b.Detail(advisory.Detail{ID: "A", Group: "npm"}, advisory.Text{Text: "long"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Commit(advisory.State{}, now()); err == nil {
+		t.Fatal("it was committed")
+	}
+	same(t, "as before", find(t, dir, "npm", "one"), []advisory.Record{rec("A", "npm", "one", "1")})
+	if st := s.State("osv"); st.Cursors["npm"] != "x" {
+		t.Errorf("state %+v", st)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "work", "*")); len(left) > 0 {
+		t.Errorf("left: %q", left)
 	}
 }
