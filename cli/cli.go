@@ -80,6 +80,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.scanCommand(),
 		a.sbomCommand(),
+		a.vexCommand(),
 		a.advisoryCommand(),
 		a.policyCommand(),
 		a.rulesCommand(),

@@ -4,6 +4,7 @@ import (
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/alpine"
 	"sekisho/scan/advisory/feed/amazon"
+	"sekisho/scan/advisory/feed/arch"
 	"sekisho/scan/advisory/feed/azurelinux"
 	"sekisho/scan/advisory/feed/debian"
 	"sekisho/scan/advisory/feed/epss"
@@ -26,7 +27,7 @@ import (
 func feeds() []advisory.Feed {
 	return append(osv.Feeds(),
 		debian.New(), alpine.New(), wolfi.New(), wolfi.NewChainguard(),
-		redhat.Feed{}, oracle.Feed{}, amazon.Feed{}, suse.Feed{}, photon.Feed{}, azurelinux.Feed{},
+		redhat.Feed{}, oracle.Feed{}, amazon.Feed{}, suse.Feed{}, photon.Feed{}, azurelinux.Feed{}, arch.New(),
 		govulndb.New(), kubernetes.New(), nodejs.New(),
 		nvd.Feed{}, vulnrichment.Feed{}, kev.Feed{}, epss.Feed{}, jvn.Feed{})
 }

@@ -36,6 +36,7 @@ type scanFlags struct {
 	severity            string
 	kinds, paths, skip  []string
 	exceptions          string
+	vex                 []string // files and directories of statements
 	all, quiet, noCache bool
 	noColor             bool
 	cacheDir            string
@@ -62,6 +63,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringSliceVar(&f.paths, "path", nil, t("cli.flag.path"))
 	flags.StringSliceVar(&f.skip, "skip-path", nil, t("cli.flag.skip_path"))
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
+	flags.StringArrayVar(&f.vex, "vex", nil, t("cli.flag.vex"))
 	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
 	flags.StringVar(&f.content.clamd, "clamd", "", t("cli.flag.clamd"))
@@ -125,6 +127,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	}
 	report.Generated = now
 	if err := a.vulnerabilities(report, f); err != nil {
+		return err
+	}
+	if err := a.statements(report, f.vex); err != nil {
 		return err
 	}
 	if accepted != nil {

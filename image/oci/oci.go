@@ -7,8 +7,9 @@ package oci
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
+	"crypto/sha512"
 	"encoding/json"
+	"fmt"
 	"io"
 	"runtime"
 	"strings"
@@ -93,10 +94,18 @@ func Read(ctx context.Context, b Blobs, d Descriptor) ([]byte, error) {
 	if len(data) > MaxDocument {
 		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, MaxDocument)
 	}
-	if sum := sha256.Sum256(data); strings.HasPrefix(string(d.Digest), "sha256:") && hex.EncodeToString(sum[:]) != d.Digest.Hex() {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest sha256:%x", d.Digest, sum)
+	if sum := digest(data, d.Digest); sum != d.Digest {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest %s", d.Digest, sum)
 	}
 	return data, nil
+}
+
+// digest hashes data with the algorithm of another digest.
+func digest(data []byte, like sekisho.Digest) sekisho.Digest {
+	if strings.HasPrefix(string(like), "sha512:") {
+		return sekisho.Digest(fmt.Sprintf("sha512:%x", sha512.Sum512(data)))
+	}
+	return sekisho.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
 }
 
 // Image opens the image that a descriptor of an index, a manifest list or a

@@ -235,7 +235,7 @@ func (c *licencesControl) judge(x *Index, _ *request, j *judgement) {
 		}
 	}
 	if none > 0 {
-		j.details = append(j.details, detail{sekisho.ControlNotAssessed, "unknown", []string{"count", fmt.Sprint(none)}})
+		j.details = append(j.details, detail{sekisho.ControlNotAssessed, "unknown", []string{"count", fmt.Sprint(none), "package", "@policy.licences.packages"}})
 	}
 }
 

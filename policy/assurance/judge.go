@@ -30,17 +30,13 @@ type request struct {
 
 func newRequest(q *fact.Request, x *Index) *request {
 	r := &request{Request: q, day: day(q.Now)}
-	name := q.Reference
-	if name == "" {
-		name = x.image.Name
-	}
-	if name != "" {
-		ref, err := scope.Parse(name)
-		if err == nil {
-			r.ref = &ref
-		} else {
-			r.broken = err.Error()
-		}
+	switch {
+	case q.Name != nil:
+		r.ref = q.Name
+	case q.Reference != "":
+		r.ref, r.broken = reference(q.Reference)
+	default:
+		r.ref, r.broken = x.name, x.broken
 	}
 	r.subject = scope.Subject{Reference: r.ref, Host: q.Host, Environment: q.Environment}
 	if w := q.Workload; w != nil {
@@ -57,6 +53,15 @@ func newRequest(q *fact.Request, x *Index) *request {
 		}
 	}
 	return r
+}
+
+// reference reads an image's name, or tells why not.
+func reference(name string) (*scope.Reference, string) {
+	ref, err := scope.Parse(name)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return &ref, ""
 }
 
 // span is a part of a shared list.

@@ -262,14 +262,19 @@ func (c *signatureControl) judge(x *Index, _ *request, j *judgement) {
 		return
 	}
 	j.looked = len(x.image.Signatures)
-	signers := map[string]bool{}
+	var signers []string
+	add := func(signer string) {
+		if !slices.Contains(signers, signer) {
+			signers = append(signers, signer)
+		}
+	}
 	for _, s := range x.image.Signatures {
 		if s.Key != "" && slices.Contains(c.Keys, s.Key) {
-			signers[s.Key] = true
+			add(s.Key)
 		}
 		for _, i := range c.Identities {
 			if s.Identity != "" && match(i.Issuer, s.Issuer) && match(i.Subject, s.Identity) {
-				signers[s.Issuer+" "+s.Identity] = true
+				add(s.Issuer + " " + s.Identity)
 			}
 		}
 	}

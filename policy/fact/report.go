@@ -17,7 +17,7 @@ const baseLabel = "org.opencontainers.image.base.name"
 func FromReport(r *sekisho.Report) Image {
 	i := Image{Digest: r.Target.Digest, Assessed: assessed(r), Packages: r.Packages, Findings: r.Findings, Problems: r.Problems, Coverage: r.Coverage, OS: r.Target.OS}
 	if ref, ok := ImageName(r.Target.Reference); ok {
-		i.Name = ref
+		i.ScannedAs = ref
 	}
 	if i.Digest == "" {
 		i.Digest = r.Target.ID

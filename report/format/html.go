@@ -69,6 +69,9 @@ func (v view) HiddenKey() string {
 	return "report.hidden"
 }
 
+// Covers says what was held against advisories.
+func (v view) Covers() []sekisho.Cover { return covers(v.Report) }
+
 // Signatures tells how many there were and how new they are.
 func (v view) Signatures() string {
 	s := knowledge(v.Report, false)

@@ -59,9 +59,16 @@ func sarif(w io.Writer, r *sekisho.Report, o Options) error {
 	if d := r.Decision; d != nil {
 		properties["decision"], properties["policy"] = d.Result, d.Policy
 	}
+	notifications := []object{}
+	for _, c := range covers(r) {
+		if c.State != sekisho.Covered {
+			notifications = append(notifications, object{"level": "warning", "message": object{"text": visible(cover(c, o.Printer))}})
+		}
+	}
 	return encode(w, object{"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": []object{{
-		"tool":    object{"driver": object{"name": "sekisho", "version": r.Tool.Version, "rules": rules}},
-		"results": results, "properties": properties}}})
+		"tool":        object{"driver": object{"name": "sekisho", "version": r.Tool.Version, "rules": rules}},
+		"invocations": []object{{"executionSuccessful": true, "toolExecutionNotifications": notifications}},
+		"results":     results, "properties": properties}}})
 }
 
 func result(r *sekisho.Report, x sekisho.Finding, index int, lvl string) object {
@@ -142,7 +149,7 @@ type message struct {
 
 // junit writes one test suite per kind of finding: each finding fails, each
 // suppressed one is skipped, each problem is an error.
-func junit(w io.Writer, r *sekisho.Report, _ Options) error {
+func junit(w io.Writer, r *sekisho.Report, o Options) error {
 	var doc testSuites
 	kinds := []string{}
 	for _, x := range r.Findings {
@@ -176,6 +183,13 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 	s := testSuite{Name: r.Target.Reference + " scan", Tests: 1 + len(r.Problems), Errors: len(r.Problems), Cases: []testCase{{Class: "scan", Name: "completed"}}}
 	for _, p := range r.Problems {
 		s.Cases = append(s.Cases, testCase{Class: "scan", Name: visible(p.Path), Error: &message{Message: visible(p.Message)}})
+	}
+	for _, c := range covers(r) {
+		if c.State != sekisho.Covered {
+			s.Tests++
+			s.Skipped++
+			s.Cases = append(s.Cases, testCase{Class: "coverage", Name: visible(first(c.Ecosystem, c.State)), Skipped: &message{Message: visible(cover(c, o.Printer))}})
+		}
 	}
 	doc.Suites = append(doc.Suites, s)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -248,7 +262,7 @@ func markdown(w io.Writer, r *sekisho.Report, o Options) error {
 		b.WriteByte('\n')
 	}
 	markdownPiles(&b, piles(r), o)
-	for _, c := range r.Coverage {
+	for _, c := range covers(r) {
 		if c.State != sekisho.Covered {
 			b.WriteString("- ⚠ " + cell(cover(c, o.Printer)) + "\n")
 		}

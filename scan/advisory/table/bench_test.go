@@ -11,7 +11,9 @@ import (
 func bigTable(b *testing.B) (string, []string) {
 	keys := someKeys(300_000)
 	path := filepath.Join(b.TempDir(), "t")
-	info := write(b, path, keys, func(key string) [][]byte { return [][]byte{[]byte(key + " and what is said about it"), []byte(key + " more")} })
+	info := write(b, path, keys, func(key string) [][]byte {
+		return [][]byte{[]byte(key + " and what is said about it"), []byte(key + " more")}
+	})
 	b.Logf("%d keys, %d values, %d bytes: %.1f a key", info.Keys, info.Values, info.Size, float64(info.Size)/float64(info.Keys))
 	return path, keys
 }

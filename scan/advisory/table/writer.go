@@ -60,7 +60,7 @@ type packed struct {
 	data <-chan []byte
 }
 
-// Packer compresses blocks on all processors. It is safe for concurrent use.
+// Packer compresses blocks on up to four processors. It is safe for concurrent use.
 type Packer struct {
 	zstd  *zstd.Encoder
 	ahead int // blocks
@@ -68,8 +68,8 @@ type Packer struct {
 
 // NewPacker makes a packer.
 func NewPacker() (*Packer, error) {
-	n := runtime.GOMAXPROCS(0)
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(n), zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderCRC(false))
+	n := min(runtime.GOMAXPROCS(0), 4)
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(n), zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("prepare compression: %w", err)
 	}

@@ -149,3 +149,11 @@ func FuzzErrata(f *testing.F) {
 		_, _ = repomd(data)
 	})
 }
+
+// All that is told is kept.
+func TestStored(t *testing.T) {
+	db, stats := feedtest.Stored(t, Feed{}, serve())
+	if stats.Records != 4 || stats.Details != 3 || len(db.Covers("Amazon:2")) != 1 {
+		t.Errorf("%+v", stats)
+	}
+}

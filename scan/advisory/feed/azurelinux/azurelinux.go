@@ -59,6 +59,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	state.Skipped = map[string]int{}
 	u.Sink.Replace(group)
 	for i, doc := range docs {
+		if doc == nil {
+			state.Skipped["missing document"]++
+			continue
+		}
 		r := &reader{Update: u, state: &state, ecosystem: ecosystems[i]}
 		if err := oval.Read(doc, r.definition); err != nil {
 			return u.State, sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", urls[i], err)

@@ -124,9 +124,17 @@ func TestVanishedReleaseStays(t *testing.T) {
 
 func TestAdvisories(t *testing.T) {
 	document := feedtest.Read(t, "debian-security-tracker/derived/tracker-from-dsa-dla.json.xz")
-	sink, _ := feedtest.Update(t, New(), lists(t, serve(document)), advisory.State{}, "Debian:11", "npm")
+	sink, state := feedtest.Update(t, New(), lists(t, serve(document)), advisory.State{}, "Debian:11", "npm")
+	if state.Newest.Format("2006-01-02") != "2023-04-01" { // DLA-3380-1
+		t.Errorf("newest %v", state.Newest)
+	}
 	if !slices.Equal(sink.Replaced, []string{"Debian:11"}) || len(sink.Records) != 1992 {
 		t.Errorf("replaced %v, %d records", sink.Replaced, len(sink.Records))
+	}
+	beside := serve(document)
+	beside.Files[tracker+"/data/DSA/list"] = feedtest.Dir(t, "debian-security-tracker/data/DSA/list")
+	if other, _ := feedtest.Update(t, New(), beside, advisory.State{}, "Debian:11"); len(other.Of("CVE-2023-1393")[0].Advisories) != 1 {
+		t.Error("a mirror has the lists beside the document")
 	}
 	named := 0
 	for _, r := range sink.Records {

@@ -57,6 +57,8 @@ type Client struct {
 	Bytes map[string][]byte // the document itself
 	Fail  map[string]error  // answered instead of a document
 
+	Modified string // Last-Modified of every document
+
 	mu   sync.Mutex
 	got  []string
 	open int
@@ -130,7 +132,7 @@ func (c *Client) Get(ctx context.Context, url string, v advisory.Validator) (*ad
 	c.open++
 	c.mu.Unlock()
 	body := bytes.NewReader(data)
-	return &advisory.Document{ReadCloser: &closer{Reader: body, client: c}, ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Validator: advisory.Validator{ETag: tag}}, nil
+	return &advisory.Document{ReadCloser: &closer{Reader: body, client: c}, ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Validator: advisory.Validator{ETag: tag, Modified: c.Modified}}, nil
 }
 
 type closer struct {

@@ -160,3 +160,10 @@ func FuzzEntries(f *testing.F) {
 		})
 	})
 }
+
+func TestStored(t *testing.T) {
+	db, stats := feedtest.Stored(t, Feed{}, serve(map[string]string{"2024": head + openssl + two + foot}))
+	if d, ok, err := db.Detail("jvn", "", "CVE-2024-0727"); !ok || err != nil || d.TitleJA == "" || stats.Details != 3 {
+		t.Errorf("%+v %v %v %+v", d, ok, err, stats)
+	}
+}

@@ -17,6 +17,7 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // Bounds of the document: bytes, entries.
@@ -75,7 +76,7 @@ func (feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		return u.State, sekisho.Errorf(sekisho.Invalid, "read %s: not a list of vulnerabilities: %v", address, err)
 	}
 	u.Sink.Replace(ecosystem)
-	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: u.Now, Skipped: map[string]int{}}
+	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: source.Modified(doc.Validator, u.Now), Skipped: map[string]int{}}
 	for _, key := range slices.SortedFunc(maps.Keys(list), byNumber) {
 		if err := tell(key, list[key], u.Sink, next.Skipped); err != nil {
 			return u.State, err

@@ -142,7 +142,11 @@ func (r *update) read(ctx context.Context, in io.Reader) error {
 		_, err := io.Copy(io.Discard, in) // the sum is of all
 		return err
 	}
-	return source.Ordered(ctx, produce, decode, func(t told) error {
+	return source.Ordered(ctx, produce, source.Kept(decode), func(x source.Result[told]) error {
+		t := x.Value
+		if x.Err != nil {
+			return source.Few(r.state.Skipped, x.Err)
+		}
 		if t.detail.ID == "" {
 			r.state.Skipped["id"]++
 			return nil

@@ -113,6 +113,18 @@ func TestRunningOn(t *testing.T) {
 	}
 }
 
+func TestTitle(t *testing.T) {
+	for text, want := range map[string]string{
+		"In the Linux kernel, the following vulnerability has been resolved:\n\nnetfilter: nf_tables: reject QUEUE/DROP verdict parameters\n\nThis reverts commit e0abdadcc6e1.": "Linux kernel: netfilter: nf_tables: reject QUEUE/DROP verdict parameters",
+		"** DISPUTED ** curl 7.0 fails. It is said.": "curl 7.0 fails",
+		"": "",
+	} {
+		if got := title(text); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	c := serve(t)
 	c.Bytes[base+"2023.json.gz"] = packed([]byte(`{"vulnerabilities":[]}`))
@@ -183,4 +195,10 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%+v", out)
 		}
 	})
+}
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Details != 40 {
+		t.Errorf("%+v", stats)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/feedtest"
+	"sekisho/scan/advisory/feed/internal/oval"
 )
 
 const url = "https://linux.oracle.com/security/oval/" + file
@@ -86,6 +87,18 @@ func TestKspliceByArchitecture(t *testing.T) {
 	}
 	if sink := update(t, sample(t, "mock_ksplice_data"), "Oracle:9"); sink.NRecords+sink.NDetails != 0 {
 		t.Errorf("not wanted: %+v", sink.Records)
+	}
+}
+
+// An erratum holds a build and Oracle's rebuild of it: the first is enough.
+func TestRebuilt(t *testing.T) {
+	got := update(t, sample(t, "mock_per_arch_data"), "Oracle:8").Of("osbuild-ostree")
+	if len(got) != 1 || got[0].Ranges[0].Fixed != "110-1.el8" {
+		t.Errorf("%+v", got)
+	}
+	said := []oval.Statement{{Package: "a", Range: advisory.Range{Fixed: "10:1-1_fips"}}, {Package: "a", Range: advisory.Range{Fixed: "1-1"}}, {Package: "a", Range: advisory.Range{Fixed: "1-2"}, Arch: []string{"x86_64"}}}
+	if got := lowest(said); len(got) != 3 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -168,4 +181,32 @@ func (p *peak) Detail(d advisory.Detail, t advisory.Text) error {
 		p.heap = max(p.heap, m.HeapAlloc)
 	}
 	return p.Sink.Detail(d, t)
+}
+
+// All that is told is kept: an erratum with several flaws for each of them.
+func TestStored(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[url] = sample(t, "mock_per_arch_data")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	if sink := update(t, sample(t, "mock_per_arch_data")); stats.Records != sink.NRecords || stats.Details != 3 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
+}
+
+func FuzzUpdate(f *testing.F) {
+	f.Add(sample(f, "mock_ksplice_data"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := feedtest.New()
+		c.Bytes["u/com.oracle.elsa-all.xml.bz2"] = data
+		sink := &feedtest.Sink{}
+		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: sink, Now: feedtest.Now()})
+		for _, r := range sink.Records {
+			if r.Package == "" || r.ID == "" || r.Status == "" || len(r.Ranges) == 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if c.Open() != 0 {
+			t.Fatal("left open")
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package redhat
 
 import (
-	"cmp"
 	"regexp"
 	"slices"
 	"strconv"
@@ -12,10 +11,11 @@ import (
 	"sekisho/scan/version"
 )
 
-// A mainline product gets a fix for each minor release that is maintained: of
-// one CVE, curl-7.76.1-23.el9_2.4 and curl-7.76.1-26.el9_3.2 are fixes under
-// the same CPE. The first ends the flaw in builds of 9.2, which are lower than
-// the second; the second is about builds of later releases only.
+// Products get a fix for each minor release that is maintained: of one CVE,
+// curl-7.76.1-14.el9_0.9 for those with extended support of 9.0, and under the
+// CPE of the mainline curl-7.76.1-23.el9_2.4 and curl-7.76.1-26.el9_3.2. Each
+// ends the flaw in the builds of its own minor release, which are lower than
+// the fixes of later ones.
 
 // tags are how releases of packages name the minor release that they are for.
 var tags = []*regexp.Regexp{
@@ -35,13 +35,26 @@ func minor(evr string) (n int, next string, ok bool) {
 	return 0, "", false
 }
 
-// lines begins the range of each fix after the builds of the minor release that
-// the fix before it is for.
+// fixAt is a fix of a minor release.
+type fixAt struct {
+	version, next string
+	minor         int
+	repositories  string
+	arch          []string
+}
+
+// meets reports whether both lists of architectures have one; empty is all.
+func meets(a, b []string) bool {
+	return len(a) == 0 || len(b) == 0 || slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
+}
+
+// lines takes the builds that a fix of an earlier minor release has cured out
+// of the ranges of later fixes.
 func lines(records []advisory.Record) {
-	groups := map[string][]int{}
+	groups := map[[4]string][]int{}
 	for i, r := range records {
-		if r.Status == sekisho.StatusFixed {
-			key := strings.Join(append([]string{r.Ecosystem, r.Package, strconv.FormatBool(r.Source), r.Module}, r.Repositories...), "\x00")
+		if r.Status == sekisho.StatusFixed && r.Ecosystem != group && slices.ContainsFunc(r.Repositories, ofEnterprise) {
+			key := [4]string{r.Ecosystem, r.Package, strconv.FormatBool(r.Source), r.Module}
 			groups[key] = append(groups[key], i)
 		}
 	}
@@ -52,34 +65,63 @@ func lines(records []advisory.Record) {
 	}
 }
 
+// ofEnterprise reports whether a CPE is one of Red Hat Enterprise Linux itself, in
+// whatever stream.
+func ofEnterprise(cpe string) bool {
+	part := strings.Split(cpe, ":")
+	return len(part) > 3 && enterprise(part[3])
+}
+
 func follow(records []advisory.Record, at []int) {
-	fixed := func(i int) string { return records[at[i]].Ranges[0].Fixed }
 	scheme, ok := version.Of(records[at[0]].Ecosystem)
 	if !ok {
 		return
 	}
-	slices.SortFunc(at, func(a, b int) int {
-		x, y := records[a].Ranges[0].Fixed, records[b].Ranges[0].Fixed
-		c, err := version.Compare(scheme, x, y)
-		if err != nil {
-			c = strings.Compare(x, y)
-		}
-		return cmp.Or(c, a-b)
-	})
-	for i := 1; i < len(at); i++ {
-		mine, _, tagged := minor(fixed(i))
-		for j := i - 1; j >= 0; j-- {
-			before, next, ok := minor(fixed(j))
-			if !ok {
-				break
-			}
-			if tagged && before >= mine {
-				continue
-			}
-			if c, err := version.Compare(scheme, next, fixed(i)); err == nil && c < 0 {
-				records[at[i]].Ranges[0].Introduced = next
-			}
-			break
+	less := func(a, b string) bool {
+		c, err := version.Compare(scheme, a, b)
+		return err == nil && c < 0
+	}
+	var fixes []fixAt
+	for _, i := range at {
+		f := fixAt{version: records[i].Ranges[0].Fixed, repositories: strings.Join(records[i].Repositories, " "), arch: records[i].Arch}
+		if f.minor, f.next, ok = minor(f.version); ok {
+			fixes = append(fixes, f)
 		}
 	}
+	slices.SortFunc(fixes, func(a, b fixAt) int {
+		switch {
+		case less(a.version, b.version):
+			return -1
+		case less(b.version, a.version):
+			return 1
+		}
+		return strings.Compare(a.repositories, b.repositories)
+	})
+	for _, i := range at {
+		mine := slices.DeleteFunc(slices.Clone(fixes), func(f fixAt) bool { return !meets(f.arch, records[i].Arch) })
+		records[i].Ranges = uncured(&records[i], mine, less)
+	}
+}
+
+// uncured returns the ranges of a record's fix without the builds that earlier
+// fixes have cured. Where an earlier fix is of the same repositories, its own
+// record tells of the builds before it; else they stay in this one, with this
+// fix, for the other may not be had.
+func uncured(r *advisory.Record, fixes []fixAt, less func(a, b string) bool) (out []advisory.Range) {
+	fixed, mine := r.Ranges[0].Fixed, strings.Join(r.Repositories, " ")
+	own, _, tagged := minor(fixed)
+	start := ""
+	for i, f := range fixes {
+		if tagged && f.minor >= own || !less(f.version, fixed) || !less(f.next, fixed) || start != "" && !less(start, f.version) {
+			continue
+		}
+		if i+1 < len(fixes) && fixes[i+1].minor == f.minor && less(fixes[i+1].version, fixed) {
+			continue // fixed again in the same release: the last one counts
+		}
+		if f.repositories != mine {
+			out = append(out, advisory.Range{Introduced: start, Last: f.version + "~"}) // rpm-version(7): what is lower than the fix
+		}
+		start = f.next
+	}
+	return append(out, advisory.Range{Introduced: start, Fixed: fixed})
 }

@@ -57,6 +57,8 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 		}
 		if list, _ := ranges(es.Custom, nil); len(list) > 0 {
 			row.Note = "in the project's own versions: " + describe(list)
+		} else if foreign(row) {
+			row.Note = "the range's versions are not of this module's major version"
 		}
 	case "crates.io":
 		if os := es.Affects.OS; len(os) > 0 {
@@ -82,6 +84,32 @@ func (b *builder) suse(row *advisory.Record) {
 
 // support is a product that only customers of an extended phase get.
 var support = regexp.MustCompile(`LTSS|ESPOS|Extended`)
+
+// major is the major version that ends a module's path, as /v5 or .v2 of
+// gopkg.in (Go Modules Reference, "Major version suffixes").
+var major = regexp.MustCompile(`[/.]v(\d+)$`)
+
+// foreign reports whether a range ends at a version that the module cannot
+// have: then every pseudo-version is inside, which says little.
+func foreign(row *advisory.Record) bool {
+	if row.Package == "stdlib" || row.Package == "toolchain" {
+		return false
+	}
+	path := ""
+	if m := major.FindStringSubmatch(row.Package); m != nil {
+		path = m[1]
+	}
+	for _, r := range row.Ranges {
+		end := r.Fixed + r.Last
+		number, _, _ := strings.Cut(end, ".")
+		switch {
+		case end == "" || strings.Contains(end, "+incompatible"):
+		case path == "" && number != "0" && number != "1", path != "" && number != path:
+			return true
+		}
+	}
+	return false
+}
 
 // esm reports whether a fix is one of Extended Security Maintenance, by its version.
 func esm(list []advisory.Range) bool {
@@ -144,6 +172,9 @@ func (b *builder) details() {
 	detail := advisory.Detail{
 		ID: rec.ID, Title: rec.Summary, CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
 		Aliases: b.aliases(), Published: parseTime(rec.Published), Modified: out.Modified,
+	}
+	if len(out.flaws) > 1 { // neither names nor scores of one flaw are the others'
+		detail.Aliases, detail.CVSS = nil, nil
 	}
 	out.text = advisory.Text{ID: rec.ID, Text: rec.Details, References: b.references()}
 	for _, row := range out.rows {

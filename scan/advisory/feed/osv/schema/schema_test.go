@@ -179,6 +179,9 @@ func TestErrata(t *testing.T) {
 		t.Errorf("each flaw is a record of its own: got %v", ruby)
 	}
 
+	if d, text := sink.Detail1("RLSA-2021:3891"); d.Aliases != nil || d.CVSS != nil || d.Title == "" || len(d.Ratings) != 1 || text.Text == "" {
+		t.Errorf("what is said of an erratum is not said of each of its flaws: %+v", d)
+	}
 	alma, _ := load(t, "AlmaLinux")
 	modular, named := 0, 0
 	for _, r := range alma.Records {
@@ -324,6 +327,29 @@ func TestUbuntuKernel(t *testing.T) {
 	}
 }
 
+// A module's versions are of the major version that its path says.
+func TestForeignMajor(t *testing.T) {
+	sink, _ := decode(t, `{"id":"GHSA-1","affected":[`+
+		row("Go", "example.com/a", "5.3.2", `{}`)+","+row("Go", "example.com/b", "1.3.2", `{}`)+","+row("Go", "example.com/c/v5", "5.3.2", `{}`)+","+
+		row("Go", "gopkg.in/d.v2", "2.1.0", `{}`)+","+row("Go", "example.com/e", "5.3.2+incompatible", `{}`)+","+row("Go", "stdlib", "5.0.0", `{}`)+","+
+		row("Go", "example.com/f/v3", "5.3.2", `{}`)+`]}`)
+	var noted []string
+	for _, r := range sink.Records {
+		if r.Note != "" {
+			noted = append(noted, r.Package)
+		}
+	}
+	if !slices.Equal(noted, []string{"example.com/a", "example.com/f/v3"}) {
+		t.Errorf("got %q", noted)
+	}
+	vulndb, _ := load(t, "Go")
+	for _, r := range vulndb.Records {
+		if strings.Contains(r.Note, "major version") {
+			t.Errorf("the Go database does not mix them: %s %s %v", r.ID, r.Package, r.Ranges)
+		}
+	}
+}
+
 // An update of two module streams is told of both: the label decides.
 func TestTwoStreams(t *testing.T) {
 	sink, _ := decode(t, `{"id":"ALSA-2024:1","summary":"Moderate: idm:DL1 and idm:client security update","related":["CVE-2024-0001"],"affected":[`+
@@ -438,6 +464,53 @@ func TestHostileZip(t *testing.T) {
 	if _, err := (Decoder{}).Zip(t.Context(), bytes.NewReader(huge), int64(len(huge)), sink); sekisho.KindOf(err) != sekisho.Invalid {
 		t.Errorf("a directory of gigabytes: %v", err)
 	}
+}
+
+// More entries than 65,535 need the directory of Zip64; npm has 200,000.
+func TestManyEntries(t *testing.T) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	const n = 66_000
+	for i := range n {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("M-%d.json", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, `{"id":"M-%d","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(buf.Bytes()), int64(buf.Len()), &feedtest.Sink{Count: true})
+	if err != nil || sum.Records != n {
+		t.Errorf("%d records: %v", sum.Records, err)
+	}
+}
+
+// FuzzZip reads anything as a zip file.
+func FuzzZip(f *testing.F) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	e, err := w.Create("X-1.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := e.Write([]byte(`{"id":"X-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`)); err != nil {
+		f.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sink := &feedtest.Sink{}
+		sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(data), int64(len(data)), sink)
+		if err == nil && sum.Told != len(sink.Records) {
+			t.Fatalf("told %d of %d", sum.Told, len(sink.Records))
+		}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

@@ -190,7 +190,10 @@ func checkDirectory(r io.ReaderAt, size int64) error {
 		if _, err := r.ReadAt(end, int64(binary.LittleEndian.Uint64(tail[locator+8:])&(1<<62-1))); err != nil {
 			return sekisho.Errorf(sekisho.Corrupt, "read zip file: %w", err)
 		}
-		directory = max(directory&(1<<32-2), binary.LittleEndian.Uint64(end[40:]))
+		if directory == 1<<32-1 {
+			directory = 0
+		}
+		directory = max(directory, binary.LittleEndian.Uint64(end[40:]))
 	}
 	if directory > maxDirectory {
 		return sekisho.Errorf(sekisho.Invalid, "read zip file: a directory of %d MiB", directory>>20)
