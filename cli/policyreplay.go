@@ -129,7 +129,7 @@ func replayOne(r *sekisho.Report, path string, j *judge) replayed {
 	request := j.request
 	request.Now = r.Generated
 	d := assurance.Evaluate(j.set, assurance.Prepare(&image, j.accepted), &request).Decision()
-	out := replayed{Time: r.Generated, Reference: r.Target.Reference, Digest: image.Digest, Result: d.Result, Controls: []string{}, File: path}
+	out := replayed{Time: r.Generated, Reference: r.Target.Reference, Digest: cmp.Or(image.Digest, image.ID), Result: d.Result, Controls: []string{}, File: path}
 	for _, x := range d.Reasons {
 		if x.Effect == sekisho.Note {
 			continue

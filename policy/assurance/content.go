@@ -7,6 +7,7 @@ import (
 	"sekisho"
 	"sekisho/policy/fact"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // malwareControl: no malware was found.
@@ -59,7 +60,7 @@ var confidences = [...]string{"high", "medium", "low"}
 
 func confidenceWord(s string) error {
 	if s != "" && !slices.Contains(confidences[:], s) {
-		return wrong("confidence", s, confidences[:]...)
+		return source.Wrong("confidence", s, confidences[:]...)
 	}
 	return nil
 }

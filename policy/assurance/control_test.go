@@ -366,3 +366,61 @@ func TestRules(t *testing.T) {
 		}
 	}
 }
+
+// TestExceptions holds that exceptions are evaluated for the image that is
+// judged, shown and counted, and say when they have ended.
+func TestExceptions(t *testing.T) {
+	p := policy(t, "controls: [{control: severity, maximum: high}, {control: root-user}, {control: exceptions, approver: true, effect: note}]")
+	f := whole()
+	f.Workload, f.User = nil, ptr("")
+	add(vulnerability("CVE-1", sekisho.Critical, nil), vulnerability("CVE-2", sekisho.Critical, fixedIn("2", 1)), vulnerability("CVE-3", sekisho.Critical, nil))(f)
+	e, err := exception.Parse(strings.NewReader(`exceptions:
+  - {id: CVE-1, images: ["registry.example.org/**"], reason: r, owner: o, approver: a, until: 2026-12-31}
+  - {id: CVE-2, until_fixed: true, reason: r, owner: o, approver: a}
+  - {id: CVE-3, reason: r, owner: o, until: 2026-11-23}
+  - {id: CVE-3, images: ["other.example/**"], reason: r, owner: o, until: 2026-12-31}
+  - {control: root-user, policy: test, reason: r, owner: o, until: 2026-12-31}
+`), "e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := judge(p, f, e)
+	var findings []string
+	for _, r := range d.Reasons {
+		findings = append(findings, r.Control+" "+r.Finding)
+	}
+	if got, want := strings.Join(findings, ", "), "severity CVE-2, severity CVE-3, exceptions "; got != want {
+		t.Errorf("reasons %q, want %q", got, want)
+	}
+	var states []string
+	for _, u := range d.Exceptions {
+		states = append(states, u.What+" "+u.State)
+	}
+	if got, want := strings.Join(states, ", "), "id=CVE-1 images=registry.example.org/** in_force, id=CVE-2 fixed, id=CVE-3 expired, control=root-user policy=test in_force"; got != want {
+		t.Errorf("exceptions %q, want %q", got, want)
+	}
+	if d.Controls[0].Excepted != 1 || d.Controls[1].Excepted != 1 || d.Controls[1].Result != sekisho.ControlPass {
+		t.Errorf("controls %+v", d.Controls)
+	}
+}
+
+// TestStoredExceptions holds that an exception that was applied when a report
+// was stored ends all the same.
+func TestStoredExceptions(t *testing.T) {
+	p := policy(t, "controls: [{control: severity, maximum: high}]")
+	for _, c := range []struct {
+		s    *sekisho.Suppressed
+		want string
+	}{
+		{&sekisho.Suppressed{Until: now}, sekisho.Allow},
+		{&sekisho.Suppressed{Until: ago(1)}, sekisho.Deny},
+		{&sekisho.Suppressed{By: "vex"}, sekisho.Allow},
+		{&sekisho.Suppressed{UntilFixed: true}, sekisho.Deny},
+	} {
+		f := whole()
+		add(vulnerability("CVE-1", sekisho.Critical, func(x *sekisho.Finding) { x.Suppressed, x.FixedIn = c.s, []string{"2"} }))(f)
+		if d := judge(p, f, nil); d.Result != c.want {
+			t.Errorf("%+v: %s, want %s", c.s, d.Result, c.want)
+		}
+	}
+}

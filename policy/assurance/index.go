@@ -18,6 +18,7 @@ import (
 type Index struct {
 	image      *fact.Image
 	name       *scope.Reference // that was scanned
+	digests    []sekisho.Digest // of manifest and configuration
 	broken     string           // why it could not be read
 	known      uint16           // bit of each kind that was assessed
 	vulns      []vuln           // worst first
@@ -66,6 +67,11 @@ const (
 // for a request is asked when it is judged. The image must not change after.
 func Prepare(image *fact.Image, exceptions *exception.File) *Index {
 	x := &Index{image: image, exceptions: exceptions, covered: map[int32][]int32{}, ids: map[string][]int32{}, names: map[string][]int32{}}
+	for _, d := range []sekisho.Digest{image.Digest, image.ID} {
+		if d != "" {
+			x.digests = append(x.digests, d)
+		}
+	}
 	if image.ScannedAs != "" {
 		x.name, x.broken = reference(image.ScannedAs)
 	}

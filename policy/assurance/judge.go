@@ -42,10 +42,7 @@ func newRequest(q *fact.Request, x *Index) *request {
 	if w := q.Workload; w != nil {
 		r.subject.Namespace, r.subject.Labels = w.Namespace, w.Labels
 	}
-	r.image = exception.Subject{Reference: r.ref}
-	if x.image.Digest != "" {
-		r.image.Digests = []sekisho.Digest{x.image.Digest}
-	}
+	r.image = exception.Subject{Reference: r.ref, Digests: x.digests}
 	if len(x.concerned) > 0 {
 		r.concern = make([]bool, len(x.exceptions.Exceptions))
 		for _, e := range x.concerned {

@@ -202,6 +202,25 @@ func (p *Policy) Controls() (names []string) {
 	return names
 }
 
+// Outline is what a policy says about one of its controls or rules.
+type Outline struct {
+	Control     string
+	Wants       string // its parameters, as key=value
+	Effect      string
+	NotAssessed string // allow, deny, or empty for the policy's own
+	At          []string
+	Why         Text
+	Satisfies   []string
+}
+
+// Outline lists the controls and rules, in order.
+func (p *Policy) Outline() (list []Outline) {
+	for _, c := range p.controls {
+		list = append(list, Outline{c.name, c.wants, c.effect, c.unknown, c.at, c.common.Why, c.common.Satisfies})
+	}
+	return list
+}
+
 // Why is what a policy says for readers about its control of a number.
 func (s *Set) Why(policy string, n int, japanese bool) string {
 	for _, p := range s.policies {

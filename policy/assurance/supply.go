@@ -10,6 +10,7 @@ import (
 	"sekisho"
 	"sekisho/policy/fact"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // registriesControl: the image comes from one of these registries.
@@ -149,7 +150,7 @@ func (c *feedAgeControl) ready() error {
 		c.Kind = "advisories"
 	}
 	if c.Kind != "advisories" && c.Kind != "signatures" {
-		return wrong("kind", c.Kind, "advisories", "signatures")
+		return source.Wrong("kind", c.Kind, "advisories", "signatures")
 	}
 	if err := globs("feeds", c.Feeds); err != nil {
 		return err
@@ -433,7 +434,7 @@ func (c *evidenceControl) ready() error {
 		return fmt.Errorf("name: say which evidence, as in --evidence sast=FILE")
 	}
 	if c.Maximum != "" && (!slices.Contains(levels[:], c.Maximum) || c.Maximum == "error") {
-		return wrong("maximum", c.Maximum, levels[1:]...)
+		return source.Wrong("maximum", c.Maximum, levels[1:]...)
 	}
 	if c.MaxScore != nil && (*c.MaxScore < 0 || *c.MaxScore >= 10) {
 		return fmt.Errorf("max_score: want a security-severity from 0 to 9.9")

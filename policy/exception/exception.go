@@ -21,6 +21,7 @@ import (
 
 	"sekisho"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // MaxSize bounds the file in bytes.
@@ -85,6 +86,9 @@ func Parse(r io.Reader, name string) (*File, error) {
 	}
 	if len(data) > MaxSize {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s: more than %d bytes", name, MaxSize)
+	}
+	if err := source.Plain(data); err != nil {
+		return nil, sekisho.Errorf(sekisho.Invalid, "%s: %w", name, err)
 	}
 	var f File
 	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {

@@ -32,8 +32,9 @@ func Assessable() []string {
 // be kept.
 type Image struct {
 	ScannedAs    string               `json:"scanned_as,omitempty"` // the reference that was scanned
-	Digest       sekisho.Digest       `json:"digest,omitempty"`
-	Assessed     []string             `json:"assessed"` // of the kinds above; what is not in it is not known
+	Digest       sekisho.Digest       `json:"digest,omitempty"`     // of the manifest
+	ID           sekisho.Digest       `json:"id,omitempty"`         // of the configuration
+	Assessed     []string             `json:"assessed"`             // of the kinds above; what is not in it is not known
 	Packages     []sekisho.Package    `json:"packages"`
 	Findings     []sekisho.Finding    `json:"findings"`
 	Problems     []sekisho.Problem    `json:"problems"`

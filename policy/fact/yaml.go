@@ -4,28 +4,16 @@ import (
 	"bytes"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"sekisho"
+	"sekisho/policy/source"
 )
 
 // JSON turns facts that somebody wrote as YAML into JSON. Anchors and aliases,
 // which can make a small file large, are refused.
 func JSON(data []byte) ([]byte, error) {
-	doc, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		return nil, sekisho.Errorf(sekisho.Invalid, "%s", yaml.FormatError(err, false, true))
-	}
-	for _, d := range doc.Docs {
-		if d.Body == nil {
-			continue
-		}
-		for _, t := range []ast.NodeType{ast.AnchorType, ast.AliasType, ast.MergeKeyType} {
-			if len(ast.Filter(t, d.Body)) > 0 {
-				return nil, sekisho.Errorf(sekisho.Invalid, "anchors, aliases and merge keys are not allowed; write the values out")
-			}
-		}
+	if err := source.Plain(data); err != nil {
+		return nil, sekisho.Errorf(sekisho.Invalid, "%w", err)
 	}
 	out, err := yaml.YAMLToJSON(data)
 	if err != nil {

@@ -302,16 +302,30 @@ func (a *assembly) touched(kind byte, seg SegmentInfo) (bool, error) {
 		return false, nil
 	}
 	found := errors.New("found")
+	if kind == rowDetail || kind == rowText || kind == rowKEV {
+		f, err := openSegment(a.b.store.dir, seg, a.b.store.cache)
+		if err != nil {
+			return false, err
+		}
+		defer f.close()
+		err = f.table.FindAll(slices.Collect(maps.Keys(a.b.forgotten)), func(int, [][]byte) error { return found })
+		return errors.Is(err, found), ignore(err, found)
+	}
 	err := a.b.scan(seg, func(r row) error {
 		if _, ok := a.b.forgotten[r.subject()]; ok || a.b.gone(&r) {
 			return found
 		}
 		return nil
 	})
-	if errors.Is(err, found) {
-		return true, nil
+	return errors.Is(err, found), ignore(err, found)
+}
+
+// ignore drops the error that only stopped a search.
+func ignore(err, stop error) error {
+	if errors.Is(err, stop) {
+		return nil
 	}
-	return false, err
+	return err
 }
 
 // covered makes empty segments of what was replaced and has no record: the feed

@@ -66,7 +66,7 @@ func (p *packageURL) fold() {
 }
 
 // sameVersion compares versions; those of Go are written with and without v.
-func (p packageURL) sameVersion(version string) bool {
+func (p *packageURL) sameVersion(version string) bool {
 	if p.kind == "golang" {
 		return strings.TrimPrefix(p.version, "v") == strings.TrimPrefix(version, "v")
 	}
@@ -101,7 +101,10 @@ func newSoftware(p sekisho.Package) software {
 
 // means reports whether the statement's PURL means the package. What it names
 // must be the same; what it leaves out may be anything.
-func (p packageURL) means(s software, os *sekisho.OS) bool {
+func (p *packageURL) means(s *software, os *sekisho.OS) bool {
+	if p.kind != s.purl.kind || p.namespace != s.purl.namespace {
+		return false
+	}
 	name, version := s.purl.name, s.purl.version
 	if arch := p.qualifiers["arch"]; arch == "source" || arch == "src" {
 		name, version = s.Source.Name, s.Source.Version
@@ -109,7 +112,7 @@ func (p packageURL) means(s software, os *sekisho.OS) bool {
 			name, version = s.purl.name, s.purl.version
 		}
 	}
-	if p.kind != s.purl.kind || p.namespace != s.purl.namespace || p.name != name || p.version != "" && !p.sameVersion(version) || p.subpath != s.purl.subpath && p.subpath != "" {
+	if p.name != name || p.version != "" && !p.sameVersion(version) || p.subpath != s.purl.subpath && p.subpath != "" {
 		return false
 	}
 	for k, want := range p.qualifiers {

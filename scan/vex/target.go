@@ -13,10 +13,23 @@ type target struct {
 	digests         []string
 	software        map[string][]software // by base of the PURL
 	byPURL          map[string]software
+	parsed          map[string]*packageURL // of ids of statements; nil of those that are no PURLs
+}
+
+// url parses an id once.
+func (t *target) url(id string) (*packageURL, bool) {
+	p, ok := t.parsed[id]
+	if !ok {
+		if u, is := parsePURL(id); is {
+			p = &u
+		}
+		t.parsed[id] = p
+	}
+	return p, p != nil
 }
 
 func newTarget(r *sekisho.Report) *target {
-	t := &target{Report: r, software: map[string][]software{}, byPURL: map[string]software{}}
+	t := &target{Report: r, software: map[string][]software{}, byPURL: map[string]software{}, parsed: map[string]*packageURL{}}
 	for _, p := range r.Packages {
 		s := newSoftware(p)
 		t.software[s.purl.base()] = append(t.software[s.purl.base()], s)
@@ -70,7 +83,7 @@ func reference(s string) (repository, tag, digest string) {
 
 // is reports whether an id names the target itself.
 func (t *target) is(id string) bool {
-	if p, ok := parsePURL(id); ok {
+	if p, ok := t.url(id); ok {
 		return (p.kind == "oci" || p.kind == "docker") && t.isImage(p)
 	}
 	if strings.HasPrefix(id, "sha256:") {
@@ -88,7 +101,7 @@ func (t *target) is(id string) bool {
 
 // isImage compares with a PURL of an image (PURL-TYPES.rst, "oci", "docker").
 // What the target does not tell of itself cannot be the same.
-func (t *target) isImage(p packageURL) bool {
+func (t *target) isImage(p *packageURL) bool {
 	digest, tag := p.version, p.qualifiers["tag"]
 	if !strings.Contains(digest, ":") && digest != "" { // of type docker, a tag
 		digest, tag = "", digest
@@ -131,7 +144,7 @@ func (t *target) isSystem(cpe string) bool {
 func (t *target) concerns(p Product, status string, s software) (narrow int) {
 	if len(p.Subcomponents) == 0 {
 		for _, id := range p.IDs {
-			if u, ok := parsePURL(id); ok && u.means(s, t.Target.OS) || !strings.HasPrefix(id, "cpe:") && t.is(id) {
+			if u, ok := t.url(id); ok && u.means(&s, t.Target.OS) || !strings.HasPrefix(id, "cpe:") && t.is(id) {
 				narrow = max(narrow, width(id))
 			}
 		}
@@ -139,7 +152,7 @@ func (t *target) concerns(p Product, status string, s software) (narrow int) {
 	}
 	for _, ids := range p.Subcomponents {
 		for _, id := range ids {
-			if u, ok := parsePURL(id); ok && u.means(s, t.Target.OS) {
+			if u, ok := t.url(id); ok && u.means(&s, t.Target.OS) {
 				narrow = max(narrow, width(id))
 			}
 		}
@@ -175,12 +188,12 @@ func width(id string) int {
 // holds reports whether an id names a package that s is a part of: both are in
 // one file, as a program and the modules it was built from are.
 func (t *target) holds(id string, s software) bool {
-	u, ok := parsePURL(id)
+	u, ok := t.url(id)
 	if !ok {
 		return false
 	}
 	for _, whole := range t.software[u.base()] {
-		if !u.means(whole, t.Target.OS) {
+		if !u.means(&whole, t.Target.OS) {
 			continue
 		}
 		for _, l := range whole.Locations {

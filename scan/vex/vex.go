@@ -60,12 +60,17 @@ func formatError(where, format string, args ...any) error {
 var ErrOther = errors.New("neither OpenVEX, nor CSAF, nor CycloneDX with vulnerabilities")
 
 // Read reads a document; name is for errors. What is no VEX document at all is
-// ErrOther.
+// ErrOther. Of an attestation it reads the predicate; whether its signature
+// holds, and of whom, is for the caller to know.
 func Read(name string, data []byte) (*Document, error) {
 	if len(data) > MaxSize {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s: more than %d bytes", name, MaxSize)
 	}
-	d, err := read(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	data, err := unwrapped(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	if err != nil {
+		return nil, sekisho.Errorf(sekisho.Invalid, "%s: %w", name, err)
+	}
+	d, err := read(data)
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s: %w", name, err)
 	}
@@ -98,6 +103,34 @@ func read(data []byte) (*Document, error) {
 		return csaf(data)
 	}
 	return nil, ErrOther
+}
+
+// unwrapped takes the document out of an attestation: a DSSE envelope (DSSE
+// 1.0, "Envelope") and the statement in it (in-toto Attestation Framework 1.0).
+func unwrapped(data []byte) ([]byte, error) {
+	var outer struct {
+		PayloadType   string          `json:"payloadType"`
+		Payload       []byte          `json:"payload"`
+		Statement     string          `json:"_type"`
+		PredicateType string          `json:"predicateType"`
+		Predicate     json.RawMessage `json:"predicate"`
+	}
+	if !bytes.Contains(data, []byte(`"payloadType"`)) && !bytes.Contains(data, []byte(`"predicateType"`)) {
+		return data, nil
+	}
+	if err := decode(data, &outer); err != nil {
+		return nil, err
+	}
+	if outer.PayloadType == "application/vnd.in-toto+json" {
+		data = outer.Payload
+		if err := decode(data, &outer); err != nil {
+			return nil, formatError("payload", "%w", err)
+		}
+	}
+	if strings.HasPrefix(outer.Statement, "https://in-toto.io/Statement/") {
+		return outer.Predicate, nil
+	}
+	return data, nil
 }
 
 // decode reads JSON and adds the line to errors.

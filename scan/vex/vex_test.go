@@ -244,6 +244,29 @@ func TestRealStatements(t *testing.T) {
 	}
 }
 
+// TestAttestation reads what cosign attest keeps beside an image: OpenVEX in an
+// in-toto statement in a DSSE envelope.
+func TestAttestation(t *testing.T) {
+	doc := openvex(statement(`"pkg:npm/a"`))
+	inner := `{"_type": "https://in-toto.io/Statement/v0.1", "predicateType": "https://openvex.dev/ns/v0.2.0", "subject": [], "predicate": ` + doc + `}`
+	envelope, err := json.Marshal(map[string]any{"payloadType": "application/vnd.in-toto+json", "payload": []byte(inner), "signatures": []any{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{doc, inner, string(envelope)} {
+		if apply(t, one("dir:/x", "pkg:npm/a@1.0.0", "CVE-2024-0001"), text).Suppressed == nil {
+			t.Errorf("nothing is read from %.80s", text)
+		}
+	}
+	other := `{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1", "predicate": {"buildType": "x"}}`
+	if _, err := Read("x", []byte(other)); !errors.Is(err, ErrOther) {
+		t.Errorf("provenance: %v", err)
+	}
+	if _, err := Read("x", []byte(`{"payloadType": "application/vnd.in-toto+json", "payload": "e30x"}`)); err == nil || !strings.Contains(err.Error(), "payload: ") {
+		t.Errorf("broken payload: %v", err)
+	}
+}
+
 // TestSystem applies a CSAF statement about a package as a part of a
 // distribution's release.
 func TestSystem(t *testing.T) {
@@ -443,6 +466,7 @@ func TestWriteUndecided(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(openvex(statement(`{"@id": "pkg:oci/app@sha256%3Aab?tag=1", "subcomponents": ["pkg:npm/a"]}`))))
+	f.Add([]byte(`{"payloadType": "application/vnd.in-toto+json", "payload": "eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJwcmVkaWNhdGUiOnt9fQ=="}`))
 	for _, name := range Formats() {
 		data, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 		if err != nil {

@@ -122,6 +122,24 @@ func TestNothing(t *testing.T) {
 	}
 }
 
+// TestDense: values that are much alike take less than a byte each.
+func TestDense(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.tbl")
+	var values [][]byte
+	for i := range 50_000 {
+		values = append(values, fmt.Appendf(nil, "%c", 'a'+i%2))
+	}
+	info := write(t, path, []string{"one", "two"}, func(string) [][]byte { return values })
+	tb := open(t, path)
+	got, err := tb.Find("two")
+	if err != nil || len(got) != len(values) || info.Size > 10_000 {
+		t.Fatalf("%d values of a file of %d bytes; %v", len(got), info.Size, err)
+	}
+	if _, err := tb.Verify(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestBatch(t *testing.T) {
 	keys := someKeys(5000)
 	path := filepath.Join(t.TempDir(), "t.tbl")

@@ -10,6 +10,7 @@ import (
 	"encoding/xml"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sekisho"
@@ -80,7 +81,7 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		return u.State, err
 	}
 	var found []index
-	changed := false
+	changed, lost := false, 0
 	for _, repo := range repositories(topics) {
 		if !advisory.Wanted(u.Want, group+":"+repo.release) {
 			continue
@@ -88,6 +89,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		x, err := r.index(ctx, repo)
 		if sekisho.KindOf(err) == sekisho.NotFound && (repo.name != "" || repo.arch != "x86_64" || repo.release == "1") {
 			continue // not every topic is for every architecture, nor has errata
+		}
+		if err != nil && repo.release == "1" && ctx.Err() == nil {
+			lost++ // no longer supported, on a host of its own; what is known of it stands
+			continue
 		}
 		if err != nil {
 			return u.State, err
@@ -101,7 +106,12 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		return r.state, nil
 	}
 	r.state.Skipped = map[string]int{}
-	u.Sink.Replace(group)
+	if lost > 0 {
+		r.state.Skipped["repository that does not answer"] = lost
+	}
+	for _, release := range releases(found) {
+		u.Sink.Replace(group + ":" + release)
+	}
 	f := folder{at: map[key]int{}}
 	for _, x := range found {
 		if err := r.read(ctx, x, &f); err != nil {
@@ -109,6 +119,16 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		}
 	}
 	return r.state, f.tell(r)
+}
+
+// releases lists those of which repositories were found.
+func releases(found []index) (out []string) {
+	for _, x := range found {
+		if !slices.Contains(out, x.release) {
+			out = append(out, x.release)
+		}
+	}
+	return out
 }
 
 var topic = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$`)

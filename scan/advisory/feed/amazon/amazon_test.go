@@ -100,6 +100,27 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+// Release 1 is on a host of its own, which may be gone one day: then what is
+// known of it stands, and the others are read.
+func TestFirstRelease(t *testing.T) {
+	c := serve()
+	list := homeOfFirst + "/2018.03/updates/x86_64/mirror.list"
+	put(c, "first", "first/x86_64", strings.ReplaceAll(fmt.Sprintf(update2, "x86_64"), "ALAS2", "ALAS"))
+	c.Bytes[list] = c.Bytes[home+"/first"]
+	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	slices.Sort(sink.Replaced)
+	if got := sink.Of("ALAS-2018-939"); len(got) != 2 || got[0].Ecosystem != "Amazon:1" || !slices.Equal(sink.Replaced, []string{"Amazon:1", "Amazon:2", "Amazon:2023"}) {
+		t.Errorf("%+v, replaced %v", got, sink.Replaced)
+	}
+	c.Fail[list] = sekisho.Errorf(sekisho.Unavailable, "no such host")
+	put(c, "2/extras/docker/latest/x86_64/mirror.list", "2/extras/docker/2/x86_64", strings.ReplaceAll(extra, "1.6.8", "1.6.9"))
+	sink, state = feedtest.Update(t, Feed{}, c, state)
+	slices.Sort(sink.Replaced)
+	if !slices.Equal(sink.Replaced, []string{"Amazon:2", "Amazon:2023"}) || state.Skipped["repository that does not answer"] == 0 {
+		t.Errorf("replaced %v, skipped %v", sink.Replaced, state.Skipped)
+	}
+}
+
 // A mirror of the user's stands for the host, in the lists of mirrors too.
 func TestMirror(t *testing.T) {
 	c, at := feedtest.New(), "https://mirror.example/amazon"

@@ -123,7 +123,7 @@ func (r *reader) tell(ctx context.Context, doc *advisory.Document) error {
 }
 
 // entry tells what is said of one flaw in one source package.
-func (r *reader) entry(source, id string, e *entry) error {
+func (r *reader) entry(name, id string, e *entry) error {
 	rows := 0
 	for _, codename := range slices.Sorted(maps.Keys(e.Releases)) {
 		eco := Release(codename)
@@ -135,8 +135,8 @@ func (r *reader) entry(source, id string, e *entry) error {
 			r.skipped["unknown status"]++
 			continue
 		}
-		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, source, true
-		rec.Advisories, rec.Fixed = r.notices.of(codename, source, id)
+		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, name, true
+		rec.Advisories, rec.Fixed = r.notices.of(codename, name, id)
 		if err := r.sink.Record(rec); err != nil {
 			return err
 		}
@@ -150,5 +150,5 @@ func (r *reader) entry(source, id string, e *entry) error {
 	if e.Bug > 0 {
 		text.References = append(text.References, sekisho.Reference{Name: "bug", URL: "https://bugs.debian.org/" + strconv.FormatInt(e.Bug, 10)})
 	}
-	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian"}, text)
+	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian", Title: source.Sentence(e.Description, 160)}, text)
 }

@@ -66,7 +66,7 @@ func TestCounts(t *testing.T) {
 
 func TestStatuses(t *testing.T) {
 	sink, state := feedtest.Update(t, New(), serve([]byte(`{"glibc": {
-	"CVE-2024-0001": {"description": "d", "debianbug": 1234, "scope": "remote", "releases": {
+	"CVE-2024-0001": {"description": "A flaw in libc 2.36. It is bad.", "debianbug": 1234, "scope": "remote", "releases": {
 		"bookworm": {"status": "resolved", "repositories": {"bookworm": "2.36-9"}, "fixed_version": "2.36-9+deb12u1", "urgency": "medium**"},
 		"trixie": {"status": "resolved", "fixed_version": "0", "urgency": "unimportant"},
 		"sid": {"status": "open", "urgency": "not yet assigned"},
@@ -101,7 +101,7 @@ func TestStatuses(t *testing.T) {
 	if state.Skipped["unknown status"] != 1 {
 		t.Errorf("skipped %v", state.Skipped)
 	}
-	if _, text := sink.Detail1("CVE-2024-0001"); text.Text != "d" || len(text.References) != 2 {
+	if d, text := sink.Detail1("CVE-2024-0001"); text.Text != "A flaw in libc 2.36. It is bad." || d.Title != "A flaw in libc 2.36" || len(text.References) != 2 {
 		t.Errorf("text %+v", text)
 	}
 }

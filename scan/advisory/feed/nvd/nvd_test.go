@@ -140,6 +140,20 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A mirror may hold some years only.
+func TestSomeYears(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[base+"2023.json.gz"] = serve(t).Bytes[base+"2023.json.gz"]
+	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	if len(sink.Details) != 38 || state.Skipped["missing document"] != 24 {
+		t.Errorf("%d details, skipped %v", len(sink.Details), state.Skipped)
+	}
+	_, err := Feed{}.Update(t.Context(), advisory.Update{Client: feedtest.New(), URL: Feed{}.Info().URL, Sink: &feedtest.Sink{}, Now: feedtest.Now()})
+	if sekisho.KindOf(err) != sekisho.NotFound {
+		t.Errorf("no file at all: %v", err)
+	}
+}
+
 func TestWithoutSums(t *testing.T) {
 	c := serve(t)
 	for name := range c.Bytes {

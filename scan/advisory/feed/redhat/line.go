@@ -118,7 +118,9 @@ func uncured(r *advisory.Record, fixes []fixAt, less func(a, b string) bool) (ou
 		if i+1 < len(fixes) && fixes[i+1].minor == f.minor && less(fixes[i+1].version, fixed) {
 			continue // fixed again in the same release: the last one counts
 		}
-		if f.repositories != mine {
+		if f.repositories == mine {
+			out = nil // its record tells of all builds before it
+		} else {
 			out = append(out, advisory.Range{Introduced: start, Last: f.version + "~"}) // rpm-version(7): what is lower than the fix
 		}
 		start = f.next

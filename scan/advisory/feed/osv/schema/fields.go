@@ -7,6 +7,7 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // rating fills in the vendor's word about how bad it is.
@@ -170,13 +171,13 @@ func security(rec *record) bool {
 func (b *builder) details() {
 	rec, out := b.rec, b.out
 	detail := advisory.Detail{
-		ID: rec.ID, Title: rec.Summary, CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
+		ID: rec.ID, Title: title(rec.Summary, rec.Details), CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
 		Aliases: b.aliases(), Published: parseTime(rec.Published), Modified: out.Modified,
 	}
 	if len(out.flaws) > 1 { // neither names nor scores of one flaw are the others'
 		detail.Aliases, detail.CVSS = nil, nil
 	}
-	out.text = advisory.Text{ID: rec.ID, Text: rec.Details, References: b.references()}
+	out.text = advisory.Text{ID: rec.ID, Text: source.Text(rec.Details, maxText), References: b.references()}
 	for _, row := range out.rows {
 		group := advisory.Group(row.Ecosystem)
 		if slices.ContainsFunc(out.details, func(d advisory.Detail) bool { return d.Group == group }) {
@@ -184,17 +185,35 @@ func (b *builder) details() {
 		}
 		detail.Group, detail.Ratings = group, nil
 		if row.Rating != "" {
-			detail.Ratings = []sekisho.Rating{{Source: source(rec.ID), Severity: sekisho.Severity(row.Severity), Word: row.Rating}}
+			detail.Ratings = []sekisho.Rating{{Source: rater(rec.ID), Severity: sekisho.Severity(row.Severity), Word: row.Rating}}
 		}
 		out.details = append(out.details, detail)
 	}
+}
+
+// maxText bounds the text of a record, maxTitle its title, in bytes and in
+// characters.
+const maxText, maxTitle = 64 << 10, 160
+
+// title is the summary; databases that have none begin their details with what
+// would be one, sometimes below a heading.
+func title(summary, details string) string {
+	if summary != "" {
+		return source.Line(summary[:min(len(summary), 2000)], maxTitle)
+	}
+	for line := range strings.Lines(details[:min(len(details), 2000)]) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line != "[Unknown description]" {
+			return source.Sentence(line, maxTitle)
+		}
+	}
+	return ""
 }
 
 // cvss returns the distinct vectors of the record and of its packages.
 func (b *builder) cvss() (out []sekisho.CVSS) {
 	add := func(list []severity) {
 		for _, s := range list {
-			c := sekisho.CVSS{Source: source(b.rec.ID), Version: vectorVersion(s.Type, s.Score), Vector: s.Score}
+			c := sekisho.CVSS{Source: rater(b.rec.ID), Version: vectorVersion(s.Type, s.Score), Vector: s.Score}
 			if c.Version != "" && len(c.Vector) < 400 && len(out) < 16 && !slices.Contains(out, c) {
 				out = append(out, c)
 			}

@@ -168,8 +168,8 @@ func severityOf(word string) sekisho.Severity {
 	return ""
 }
 
-// source names who rated, by the record's id.
-func source(id string) string {
+// rater names who rated, by the record's id.
+func rater(id string) string {
 	prefix, _, _ := strings.Cut(id, "-")
 	switch prefix {
 	case "GHSA", "GO", "RUSTSEC", "MAL":

@@ -50,7 +50,6 @@ func TestCounts(t *testing.T) {
 		records, affected int
 		skipped           map[string]int
 	}{
-		{"AlmaLinux", 5637, 69160, nil},
 		{"Go", 4291, 0, map[string]int{Withdrawn: 17}},
 		{"Bitnami", 7444, 7444, nil},
 		{"PyPI", 2661, 0, nil},
@@ -165,6 +164,65 @@ func TestLanguages(t *testing.T) {
 	})
 }
 
+// What is related is no alias: the CVE of a C library is not that of the crate
+// around it, unless the record says so.
+func TestRelated(t *testing.T) {
+	sink, _ := load(t, "crates.io")
+	if got := sink.Of("RUSTSEC-2025-0008"); len(got) != 1 || len(got[0].Aliases) != 0 || got[0].Ranges[0] != (advisory.Range{Fixed: "0.8.0"}) {
+		t.Errorf("got %+v", got)
+	}
+	unmaintained := 0
+	for _, r := range sink.Records {
+		if r.Rating == "unmaintained" {
+			unmaintained++
+			if r.Severity != string(sekisho.None) {
+				t.Errorf("%s is no flaw: %+v", r.ID, r)
+			}
+		}
+	}
+	if unmaintained == 0 {
+		t.Error("no crate is unmaintained")
+	}
+}
+
+func TestNames(t *testing.T) {
+	sink, r := decode(t, `{"id":"MAL-2025-1","aliases":["GHSA-1"],"affected":[
+		{"package":{"ecosystem":"PyPI","name":"Foo_Bar.baz"}},{"package":{"ecosystem":"NuGet","name":"Newtonsoft.Json"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}]},
+		{"package":{"ecosystem":"Packagist:https://packages.drupal.org/8","name":"Drupal/Core"},"versions":["1.0","1.1"]},{"package":{"ecosystem":"npm","name":"@Scope/X"},"ranges":[{"type":"GIT","events":[{"introduced":"0"}]}]}]}`)
+	want := []string{"PyPI foo-bar-baz", "NuGet newtonsoft.json", "Packagist drupal/core"}
+	var got []string
+	for _, rec := range sink.Records {
+		got = append(got, rec.Ecosystem+" "+rec.Package)
+		if !rec.Malicious || rec.Status != sekisho.StatusAffected {
+			t.Errorf("got %+v", rec)
+		}
+	}
+	if !slices.Equal(got, want) || r.Skipped[GitOnly] != 1 {
+		t.Fatalf("got %q, skipped %v", got, r.Skipped)
+	}
+	// An attack with neither ranges nor versions is all of the package.
+	if all := sink.Records[0]; !slices.Equal(all.Ranges, []advisory.Range{{}}) || len(sink.Records[2].Versions) != 2 {
+		t.Errorf("got %+v", all)
+	}
+}
+
+// Versions that a range holds are not told twice; others are.
+func TestVersions(t *testing.T) {
+	sink, _ := decode(t, `{"id":"PYSEC-1","affected":[{"package":{"ecosystem":"PyPI","name":"x"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"1.0"},{"fixed":"2.0"}]}],"versions":["1.0","1.5.post1","2.0rc1","2.0","0.9"]}]}`)
+	if got := sink.Records[0].Versions; !slices.Equal(got, []string{"2.0", "0.9"}) {
+		t.Errorf("got %q", got)
+	}
+	pypi, _ := load(t, "PyPI")
+	kept, records := 0, 0
+	for _, r := range pypi.Records {
+		kept += len(r.Versions)
+		if len(r.Versions) > 0 && len(r.Ranges) > 0 {
+			records++
+		}
+	}
+	t.Logf("%d versions are kept; %d of %d records have some beside ranges", kept, records, len(pypi.Records))
+}
+
 func TestErrata(t *testing.T) {
 	sink, _ := load(t, "samples")
 	ruby := map[string][]string{}
@@ -182,7 +240,11 @@ func TestErrata(t *testing.T) {
 	if d, text := sink.Detail1("RLSA-2021:3891"); d.Aliases != nil || d.CVSS != nil || d.Title == "" || len(d.Ratings) != 1 || text.Text == "" {
 		t.Errorf("what is said of an erratum is not said of each of its flaws: %+v", d)
 	}
-	alma, _ := load(t, "AlmaLinux")
+	alma, sum := load(t, "AlmaLinux")
+	check(t, alma)
+	if sum.Records != 5637 || sum.Affected != 69160 || sum.Skipped[NoFlaw] != 9347 {
+		t.Errorf("%d records, %d affected, skipped %v", sum.Records, sum.Affected, sum.Skipped)
+	}
 	modular, named := 0, 0
 	for _, r := range alma.Records {
 		if r.Source {
@@ -262,6 +324,19 @@ func TestLocate(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for _, c := range [][3]string{
+		{"Summary\nof it", "Details.", "Summary of it"},
+		{"", "### Impact\n\nA flaw in x 1.2.3 lets others in. Upgrade.", "A flaw in x 1.2.3 lets others in"},
+		{"", "[Unknown description]", ""},
+		{"", "", ""},
+	} {
+		if got := title(c[0], c[1]); got != c[2] {
+			t.Errorf("%q: %q, want %q", c[:2], got, c[2])
 		}
 	}
 }
