@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -22,8 +22,9 @@ import (
 // Mirror returns a client that gets a feed's documents from a mirror instead:
 // from is the mirror's URL or directory, base the address that the feed knows.
 // A document BASE/REST is looked for at FROM/FEED/REST (for osv-npm and its like
-// also at FROM/osv/REST) and then, as wget keeps it, at FROM/HOST/PATH; any other document at FROM/HOST/PATH. A query stays
-// part of the name. The place that had the last document is looked at first.
+// also at FROM/osv/REST) and then, as wget keeps it, at FROM/HOST/PATH; any other
+// document at FROM/HOST/PATH. A query stays part of the name. The place that had
+// the last document is looked at first.
 func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 	if u, err := url.Parse(from); err == nil && u.Scheme == "file" {
 		from = u.Path
@@ -34,7 +35,7 @@ func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 type mirror struct {
 	client           advisory.Client
 	from, feed, base string
-	second           atomic.Bool // the last document was at FROM/HOST/PATH
+	last             atomic.Int32 // which of the places had the last document
 }
 
 // Get opens the mirror's copy of a document.
@@ -43,24 +44,25 @@ func (m *mirror) Get(ctx context.Context, address string, v advisory.Validator) 
 	if err != nil {
 		return nil, err
 	}
-	if len(places) == 1 {
-		return m.client.Get(ctx, places[0], v)
+	last := min(int(m.last.Load()), len(places)-1)
+	order := []int{last}
+	for i := range places {
+		if i != last {
+			order = append(order, i)
+		}
 	}
-	first := m.second.Load()
-	if first {
-		slices.Reverse(places)
+	var missing error
+	for _, i := range order {
+		doc, err := m.client.Get(ctx, places[i], v)
+		if err == nil {
+			m.last.Store(int32(i))
+		}
+		if sekisho.KindOf(err) != sekisho.NotFound {
+			return doc, err
+		}
+		missing = cmp.Or(missing, err)
 	}
-	doc, missing := m.client.Get(ctx, places[0], v)
-	if sekisho.KindOf(missing) != sekisho.NotFound {
-		return doc, missing
-	}
-	if doc, err = m.client.Get(ctx, places[1], v); err == nil {
-		m.second.Store(!first)
-	}
-	if sekisho.KindOf(err) == sekisho.NotFound {
-		return nil, missing
-	}
-	return doc, err
+	return nil, missing
 }
 
 // Login returns a client that gives a user's name and password to one host, so

@@ -87,6 +87,28 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// TestMirrorOfFamily: feeds of one bucket may share a directory; the place that
+// had a document is asked first for the next.
+func TestMirrorOfFamily(t *testing.T) {
+	const base = "https://storage.example/bucket"
+	s := feedserver.New(t)
+	s.Put("/osv/npm/all.zip", []byte("family"))
+	s.Put("/storage.example/bucket/npm/modified_id.csv", []byte("host"))
+	c, _ := client(t, Options{})
+	m := Mirror(c, s.URL, "osv-npm", base)
+	for range 2 {
+		if got := string(read(t, get(t, m, base+"/npm/all.zip", advisory.Validator{}))); got != "family" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if n := len(s.Requests("/osv-npm/npm/all.zip")); n != 1 {
+		t.Errorf("asked %d times where it is not", n)
+	}
+	if got := string(read(t, get(t, m, base+"/npm/modified_id.csv", advisory.Validator{}))); got != "host" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestLogin: the password goes to its host, and nowhere else.
 func TestLogin(t *testing.T) {
 	s, other := feedserver.New(t), feedserver.New(t)
