@@ -24,7 +24,7 @@ func (v *Verdict) Decision() *sekisho.Decision {
 		for n := p.span.from; n < p.span.to; n++ {
 			j := &v.judgements[n]
 			reasons := v.reasons(j)
-			excepted := j.excepted
+			excepted := int(j.excepted)
 			if j.accepted >= 0 {
 				excepted, reasons = excepted+len(reasons), nil
 			}
@@ -73,13 +73,8 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 	r.Result, r.Finding = result, f.Fingerprint
 	r.Key, r.FixKey = "policy."+c.name+"."+key, "policy.fix.finding"
 	r.Params = map[string]string{"id": f.ID, "severity": "@severity." + string(f.Severity), "title": f.Title, "path": f.Location.Path}
-	for _, p := range strings.Fields(c.wants) {
-		if name, value, ok := strings.Cut(p, "="); ok && r.Params[name] == "" {
-			if sekisho.Severity(value).Rank() > 0 {
-				value = "@severity." + value
-			}
-			r.Params["want_"+name] = value
-		}
+	for _, p := range c.params {
+		r.Params[p[0]] = p[1]
 	}
 	if f.Severity == "" {
 		r.Params["severity"] = "@severity.unknown"
