@@ -119,10 +119,10 @@ func openPolicies(names []string) (*assurance.Set, error) {
 }
 
 func openPolicy(name string) (*assurance.Policy, error) {
-	f, err := os.Open(name)
-	if os.IsNotExist(err) && ready.Has(name) {
+	if info, err := os.Stat(name); ready.Has(name) && (err != nil || info.IsDir()) {
 		return ready.Open(name)
 	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Usage, "open policy: %w", err).WithHint("a file, or one of %s", strings.Join(ready.Names(), ", "))
 	}

@@ -24,7 +24,7 @@ func (v *Verdict) Decision() *sekisho.Decision {
 		for n := p.span.from; n < p.span.to; n++ {
 			j := &v.judgements[n]
 			reasons := v.reasons(j)
-			excepted := j.excepted
+			excepted := int(j.excepted)
 			if j.accepted >= 0 {
 				excepted, reasons = excepted+len(reasons), nil
 			}
@@ -43,6 +43,7 @@ func list(l []string) []string { return append([]string{}, l...) }
 // reasons are all that a control has against the image.
 func (v *Verdict) reasons(j *judgement) (out []sekisho.Reason) {
 	c := j.control
+	out = make([]sekisho.Reason, 0, j.reasons())
 	base := sekisho.Reason{Policy: c.policy, Control: c.name, Effect: c.effect, Owner: c.owner}
 	for _, n := range v.numbers[j.findings.from:j.findings.to] {
 		out = append(out, v.ofFinding(base, n, sekisho.ControlFail, "fail", c))
@@ -72,14 +73,10 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 	f := &v.index.image.Findings[n]
 	r.Result, r.Finding = result, f.Fingerprint
 	r.Key, r.FixKey = "policy."+c.name+"."+key, "policy.fix.finding"
-	r.Params = map[string]string{"id": f.ID, "severity": "@severity." + string(f.Severity), "title": f.Title, "path": f.Location.Path}
-	for _, p := range strings.Fields(c.wants) {
-		if name, value, ok := strings.Cut(p, "="); ok && r.Params[name] == "" {
-			if sekisho.Severity(value).Rank() > 0 {
-				value = "@severity." + value
-			}
-			r.Params["want_"+name] = value
-		}
+	r.Params = make(map[string]string, 16)
+	r.Params["id"], r.Params["severity"], r.Params["title"], r.Params["path"] = f.ID, "@severity."+string(f.Severity), f.Title, f.Location.Path
+	for _, p := range c.params {
+		r.Params[p[0]] = p[1]
 	}
 	if f.Severity == "" {
 		r.Params["severity"] = "@severity.unknown"

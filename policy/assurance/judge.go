@@ -62,7 +62,7 @@ func reference(name string) (*scope.Reference, string) {
 }
 
 // span is a part of a shared list.
-type span struct{ from, to int }
+type span struct{ from, to int32 }
 
 // judgement collects what one control says. Findings and packages are kept as
 // numbers; words are made when somebody reads them.
@@ -74,9 +74,9 @@ type judgement struct {
 	packages span // in v.packages
 	details  []detail
 	looked   int
-	excepted int
-	nothing  bool // not applicable
-	accepted int32
+	excepted int32
+	accepted int32 // the exception of the whole control; -1 for none
+	nothing  bool  // not applicable
 }
 
 // detail is a reason that is about no finding.

@@ -263,25 +263,29 @@ func (c *signatureControl) judge(x *Index, _ *request, j *judgement) {
 		return
 	}
 	j.looked = len(x.image.Signatures)
-	var signers []string
-	add := func(signer string) {
-		if !slices.Contains(signers, signer) {
-			signers = append(signers, signer)
+	count := 0
+	for n := range x.image.Signatures {
+		if s := &x.image.Signatures[n]; c.trusts(s) && !slices.ContainsFunc(x.image.Signatures[:n], func(o fact.Signature) bool {
+			return o.Key == s.Key && o.Identity == s.Identity && o.Issuer == s.Issuer // the same signer twice is one
+		}) {
+			count++
 		}
 	}
-	for _, s := range x.image.Signatures {
-		if s.Key != "" && slices.Contains(c.Keys, s.Key) {
-			add(s.Key)
-		}
-		for _, i := range c.Identities {
-			if s.Identity != "" && match(i.Issuer, s.Issuer) && match(i.Subject, s.Identity) {
-				add(s.Issuer + " " + s.Identity)
-			}
+	if count < c.AtLeast {
+		j.fail("fail", "count", strconv.Itoa(count), "at_least", strconv.Itoa(c.AtLeast), "looked", strconv.Itoa(j.looked))
+	}
+}
+
+func (c *signatureControl) trusts(s *fact.Signature) bool {
+	if s.Key != "" && slices.Contains(c.Keys, s.Key) {
+		return true
+	}
+	for _, i := range c.Identities {
+		if s.Identity != "" && match(i.Issuer, s.Issuer) && match(i.Subject, s.Identity) {
+			return true
 		}
 	}
-	if len(signers) < c.AtLeast {
-		j.fail("fail", "count", strconv.Itoa(len(signers)), "at_least", strconv.Itoa(c.AtLeast), "looked", strconv.Itoa(j.looked))
-	}
+	return false
 }
 
 // provenanceControl: the image was built where and from what we trust.

@@ -100,7 +100,7 @@ func (c *capabilitiesControl) judge(_ *Index, r *request, j *judgement) {
 	}
 	if w.DropCapabilities == nil {
 		j.missing("drop_capabilities")
-	} else if !slices.Contains(capabilities(w.DropCapabilities), "ALL") {
+	} else if !slices.ContainsFunc(w.DropCapabilities, func(s string) bool { return capability(s) == "ALL" }) {
 		j.fail("drop")
 	}
 }
