@@ -253,7 +253,8 @@ func TestAttestation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{doc, inner, string(envelope)} {
+	bundle := `{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": ` + string(envelope) + `}`
+	for _, text := range []string{doc, inner, string(envelope), bundle} {
 		if apply(t, one("dir:/x", "pkg:npm/a@1.0.0", "CVE-2024-0001"), text).Suppressed == nil {
 			t.Errorf("nothing is read from %.80s", text)
 		}
@@ -466,6 +467,7 @@ func TestWriteUndecided(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(openvex(statement(`{"@id": "pkg:oci/app@sha256%3Aab?tag=1", "subcomponents": ["pkg:npm/a"]}`))))
+	f.Add([]byte(`{"dsseEnvelope": {"dsseEnvelope": {}, "payloadType": "application/vnd.in-toto+json", "payload": "e30="}}`))
 	f.Add([]byte(`{"payloadType": "application/vnd.in-toto+json", "payload": "eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJwcmVkaWNhdGUiOnt9fQ=="}`))
 	for _, name := range Formats() {
 		data, err := os.ReadFile(filepath.Join("testdata", name+".json"))
