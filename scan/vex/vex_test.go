@@ -369,6 +369,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestRealRepositories asks repositories in the layout of VEX Hub for a package.
+func TestRealRepositories(t *testing.T) {
+	for dir, want := range map[string]bool{"single-repo": true, "multi-repos": true, "parent-location-repo": true, "repo": false} {
+		s, err := Load(filepath.Join(feeds(t, "vex/vex"), dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := one("dir:/x", "pkg:deb/debian/bash@5.3?arch=amd64&distro=debian-12", "CVE-2022-3715")
+		s.Apply(r)
+		if got := r.Findings[0].Suppressed != nil || r.Findings[0].Status != ""; got != want || len(s.Problems) > 0 {
+			t.Errorf("%s: heard %v, want %v; problems %v", dir, got, want, s.Problems)
+		}
+	}
+}
+
 const judgementYAML = `exceptions:
 - id: CVE-2024-0001
   reason: the parser is not used
