@@ -42,7 +42,7 @@ var owners = []struct {
 	rooms  []string
 	reason string
 }{
-	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory", "store"}, "zstd"},
+	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory", "store", "enforce/evidence"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
