@@ -73,6 +73,9 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 	f := &v.index.image.Findings[n]
 	r.Result, r.Finding = result, f.Fingerprint
 	r.Key, r.FixKey = "policy."+c.name+"."+key, "policy.fix.finding"
+	if f.Kind == sekisho.Vulnerability && c.name == "malware" {
+		r.Key = "policy.malware.package"
+	}
 	r.Params = make(map[string]string, 8)
 	r.Params["id"] = f.ID
 	if c.most != "" {
