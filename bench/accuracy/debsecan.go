@@ -104,19 +104,22 @@ func (l *lab) ask(program, source, suite, root, db, on string) error {
 	for _, f := range found {
 		ours[f.Package.Name+" "+f.ID] = true
 	}
-	l.compare("debsecan", on, theirs, ours, func(key string, mine bool) string {
-		name, _, _ := strings.Cut(key, " ")
-		if !mine && textual(name) {
-			return "a binary package that holds texts or headers, not the code of its source"
-		}
-		return ""
-	})
+	l.compare("debsecan", on, theirs, ours, withoutCode)
 	return nil
+}
+
+// withoutCode tells why a distribution's tool names a package and sekisho does
+// not.
+func withoutCode(key string, mine bool) string {
+	if name, _, _ := strings.Cut(key, " "); !mine && textual(name) {
+		return "a binary package that holds texts or headers, not the code of its source"
+	}
+	return ""
 }
 
 // textual tells packages that hold no code by their names.
 func textual(name string) bool {
-	if slices.Contains([]string{"locales", "locales-all", "linux-libc-dev", "libc-l10n"}, name) {
+	if slices.Contains([]string{"locales", "locales-all", "linux-libc-dev", "libc-l10n", "kernel-headers"}, name) {
 		return true
 	}
 	return slices.ContainsFunc([]string{"-doc", "-docs", "-l10n", "-i18n", "-man", "-manpages", "-lang"}, func(s string) bool { return strings.HasSuffix(name, s) })

@@ -1,4 +1,4 @@
 package main
-func (l *lab) dnf() error { return nil }
+
 func (l *lab) govulncheck() error { return nil }
-func (l *lab) osvScanner() error { return nil }
+func (l *lab) osvScanner() error  { return nil }
