@@ -7,6 +7,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -147,17 +148,19 @@ func (l *lab) scan(db, target string) ([]finding, error) {
 	return doc.Findings, nil
 }
 
-// tool returns a program of the PATH, or one that is built from a Go module.
+// tool returns a program of the PATH, or one that is built from a version of a
+// Go module.
 func (l *lab) tool(name, module string) (string, error) {
-	if path, err := exec.LookPath(name); err == nil {
+	if module == "" {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return "", fmt.Errorf("there is no %s: apt-get install it", name)
+		}
 		return path, nil
 	}
 	path := filepath.Join(l.tools, name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
-	}
-	if module == "" {
-		return "", fmt.Errorf("there is no %s: apt-get install it", name)
 	}
 	return path, l.golang("", "install", module)
 }
@@ -185,4 +188,13 @@ func files(dir string, list map[string]string) error {
 		}
 	}
 	return nil
+}
+
+// told adds what a program wrote about its failure.
+func told(err error) error {
+	var e *exec.ExitError
+	if errors.As(err, &e) {
+		return fmt.Errorf("%w: %s", err, e.Stderr)
+	}
+	return err
 }
