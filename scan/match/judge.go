@@ -293,7 +293,7 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 			if answer == sekisho.ReachableNo {
 				answer = sekisho.ReachableUnknown
 			}
-		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return holds(program, s) }):
+		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return m.holds(program, s) }):
 			holders = append(holders, path)
 			answer = sekisho.ReachableYes
 		}
@@ -304,10 +304,16 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 	return answer, holders
 }
 
-// holds reports whether a program has one of the functions. Platforms are those
-// of Linux: that is where containers run.
-func holds(program Functions, s advisory.Symbols) bool {
+// holds reports whether a program has one of the functions. Operating systems
+// are those of Linux: that is where containers run. Where nothing says which
+// processor the target is for, the flaws of all are meant.
+func (m *matcher) holds(program Functions, s advisory.Symbols) bool {
 	if len(s.GOOS) > 0 && !slices.Contains(s.GOOS, "linux") {
+		return false
+	}
+	_, processor, _ := strings.Cut(m.report.Target.Platform, "/")
+	processor, _, _ = strings.Cut(processor, "/") // of arm/v7
+	if len(s.GOARCH) > 0 && processor != "" && !slices.Contains(s.GOARCH, processor) {
 		return false
 	}
 	if len(s.Names) == 0 {
