@@ -116,7 +116,7 @@ func (a *app) learnWith(ctx context.Context, target string, c *admitConfig, f *s
 	if err != nil {
 		return nil, nil, fmt.Errorf("scan %s: %w", target, err)
 	}
-	if err := a.statements(report, f.vex); err != nil {
+	if err := a.statements(ctx, report, f); err != nil {
 		return nil, nil, err
 	}
 	return report, digestsOf(report, f), nil
