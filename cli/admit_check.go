@@ -173,4 +173,3 @@ func (a *app) pipeline() map[string]string {
 	}
 	return out
 }
-

@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "C")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "registry": startRegistry, "push": push, "pushindex": pushIndex},
 	})
 }
 
