@@ -99,7 +99,8 @@ type EventConn struct {
 
 // Process is a process after its last exec.
 type Process struct {
-	ID        uint64    `json:"id"` // of this exec, unique on the host since it started
+	ID        uint64    `json:"id"`                  // of this exec, unique on the host since it started
+	ParentID  uint64    `json:"parent_id,omitempty"` // ID of the parent when this one was forked
 	PID       int       `json:"pid"`
 	ParentPID int       `json:"ppid"`
 	InnerPID  int       `json:"inner_pid,omitempty"` // in its own pid namespace

@@ -77,12 +77,27 @@ func (a *app) root() *cobra.Command {
 	root.SetVersionTemplate("sekisho {{.Version}}\n")
 	root.SetFlagErrorFunc(misused)
 	root.PersistentFlags().String("lang", "", t("cli.flag.lang"))
-	root.AddCommand(a.scanCommand(), a.sbomCommand(), a.rulesCommand(), a.signCommand(), a.attestCommand(), a.verifyCommand(), a.approveCommand(), a.keysCommand(), a.versionCommand())
+	root.AddCommand(
+		a.scanCommand(),
+		a.sbomCommand(),
+		a.vexCommand(),
+		a.advisoryCommand(),
+		a.policyCommand(),
+		a.signCommand(),
+		a.attestCommand(),
+		a.verifyCommand(),
+		a.approveCommand(),
+		a.keysCommand(),
+		a.rulesCommand(),
+		a.admitCommand(),
+		a.auditCommand(),
+		a.versionCommand(),
+	)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
 	root.InitDefaultHelpFlag()
-	commands := append(root.Commands(), root)
-	for _, c := range root.Commands() {
-		commands = append(commands, c.Commands()...)
+	commands := []*cobra.Command{root}
+	for i := 0; i < len(commands); i++ {
+		commands = append(commands, commands[i].Commands()...)
 	}
 	for _, c := range commands {
 		c.InitDefaultHelpFlag()

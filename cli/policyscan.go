@@ -38,9 +38,9 @@ func (a *app) policyFlags(cmd *cobra.Command, f *policyFlags) {
 }
 
 // looks are the kinds of findings to look for; none means all. A policy judges
-// all, whatever is shown.
+// all, whatever is shown, and facts are whole.
 func (f *scanFlags) looks() []string {
-	if len(f.policy.policies) > 0 {
+	if len(f.policy.policies) > 0 || f.keepFacts {
 		return nil
 	}
 	return f.kinds
@@ -124,10 +124,10 @@ func openPolicies(names []string) (*assurance.Set, error) {
 }
 
 func openPolicy(name string) (*assurance.Policy, error) {
-	f, err := os.Open(name)
-	if os.IsNotExist(err) && ready.Has(name) {
+	if info, err := os.Stat(name); ready.Has(name) && (err != nil || info.IsDir()) {
 		return ready.Open(name)
 	}
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Usage, "open policy: %w", err).WithHint("a file, or one of %s", strings.Join(ready.Names(), ", "))
 	}

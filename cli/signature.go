@@ -273,7 +273,7 @@ func platformOf(d oci.Descriptor, raw []byte, platform string) (oci.Descriptor, 
 // scanned scans the image, or reads the report of a scan, and makes a predicate
 // of it.
 func (a *app) scanned(ctx context.Context, repo *registry.Repository, image *oci.Descriptor, f *signFlags) (string, json.RawMessage, error) {
-	report, err := a.reportOf(ctx, repo.Name()+"@"+string(image.Digest), f)
+	report, err := a.predicateReport(ctx, repo.Name()+"@"+string(image.Digest), f)
 	if err != nil {
 		return "", nil, err
 	}
@@ -291,7 +291,8 @@ func (a *app) scanned(ctx context.Context, repo *registry.Repository, image *oci
 	return predicate.ScanV1, doc, err
 }
 
-func (a *app) reportOf(ctx context.Context, ref string, f *signFlags) (*sekisho.Report, error) {
+// predicateReport reads the report that --predicate names, or scans.
+func (a *app) predicateReport(ctx context.Context, ref string, f *signFlags) (*sekisho.Report, error) {
 	if f.predicate != "" {
 		data, err := readFile(f.predicate, 128<<20)
 		if err != nil {
@@ -303,18 +304,9 @@ func (a *app) reportOf(ctx context.Context, ref string, f *signFlags) (*sekisho.
 		}
 		return &r, nil
 	}
-	now, err := a.now()
-	if err != nil {
-		return nil, err
-	}
 	f.scan.source.insecure, f.scan.jobs, f.scan.cacheMiB, f.scan.quiet = f.insecure, 2, 1024, true
 	f.scan.onlyPackages = f.kind == "sbom"
-	report, err := a.read(ctx, "registry:"+ref, &f.scan, sekisho.Tool{Name: "sekisho", Version: version()})
-	if err != nil {
-		return nil, err
-	}
-	report.Generated = now
-	return report, a.vulnerabilities(report, &f.scan)
+	return a.reportOf(ctx, "registry:"+ref, &f.scan)
 }
 
 // trustSet reads --trust and --key of those who verify.

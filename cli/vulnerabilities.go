@@ -54,7 +54,6 @@ func (a *app) vulnerabilities(r *sekisho.Report, f *scanFlags) error {
 	db, err := advisory.Open(dir)
 	if sekisho.KindOf(err) == sekisho.NotFound && f.db == "" {
 		r.Coverage = match.Uncovered(r)
-		a.note("cli.note.no_database")
 		return nil
 	}
 	if err != nil {

@@ -99,15 +99,15 @@ func ReadAtMost(ctx context.Context, b Blobs, d Descriptor, limit int64) ([]byte
 	if int64(len(data)) > limit {
 		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, limit)
 	}
-	if sum := digestLike(d.Digest, data); sum != d.Digest {
+	if sum := digest(data, d.Digest); sum != d.Digest {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest %s", d.Digest, sum)
 	}
 	return data, nil
 }
 
-// digestLike is the digest of data with another's algorithm.
-func digestLike(d sekisho.Digest, data []byte) sekisho.Digest {
-	if strings.HasPrefix(string(d), "sha512:") {
+// digest hashes data with the algorithm of another digest.
+func digest(data []byte, like sekisho.Digest) sekisho.Digest {
+	if strings.HasPrefix(string(like), "sha512:") {
 		return sekisho.Digest(fmt.Sprintf("sha512:%x", sha512.Sum512(data)))
 	}
 	return sekisho.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(data)))
@@ -126,6 +126,7 @@ func Image(ctx context.Context, b Blobs, d Descriptor, want sekisho.Platform) (*
 			return img, fill(ctx, b, img, d, doc)
 		}
 		img.Platforms = append(img.Platforms, platforms(doc.Manifests)...)
+		img.Also = append(img.Also, d.Digest)
 		if d, err = Pick(doc.Manifests, want); err != nil {
 			return nil, err
 		}

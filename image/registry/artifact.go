@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -65,7 +68,7 @@ func Push(ctx context.Context, ref string, a Artifact, o Options) (sekisho.Diges
 		return "", fmt.Errorf("push %s: %w", r, err)
 	}
 	if err := remote.Write(r, img, options(ctx, o)...); err != nil {
-		return "", explain(r, err)
+		return "", refused(r, err)
 	}
 	return sekisho.Digest(core.digest.String()), nil
 }
@@ -80,7 +83,7 @@ func Pull(ctx context.Context, ref, artifactType string, o Options) (*Artifact, 
 	opts := options(ctx, o)
 	d, err := remote.Get(r, opts...)
 	if err != nil {
-		return nil, "", explain(r, err)
+		return nil, "", refused(r, err)
 	}
 	var m artifactManifest
 	if err := json.Unmarshal(d.Manifest, &m); err != nil {
@@ -95,11 +98,11 @@ func Pull(ctx context.Context, ref, artifactType string, o Options) (*Artifact, 
 	open := func(h v1.Hash) (io.ReadCloser, error) {
 		l, err := remote.Layer(r.Context().Digest(h.String()), opts...)
 		if err != nil {
-			return nil, explain(r, err)
+			return nil, refused(r, err)
 		}
 		rc, err := l.Compressed()
 		if err != nil {
-			return nil, explain(r, err)
+			return nil, refused(r, err)
 		}
 		return rc, nil
 	}
@@ -112,6 +115,22 @@ func Pull(ctx context.Context, ref, artifactType string, o Options) (*Artifact, 
 			Open: func() (io.ReadCloser, error) { return open(l.Digest) }, Annotations: l.Annotations})
 	}
 	return a, sekisho.Digest(d.Digest.String()), nil
+}
+
+// refused is explain for what is not an image: its words without a hint about
+// images.
+func refused(r name.Reference, err error) error {
+	e := explain(r, err)
+	var known *sekisho.Error
+	if errors.As(e, &known) {
+		if known.Kind == sekisho.NotFound {
+			return sekisho.Errorf(sekisho.NotFound, "nothing at %s: %w", r, err)
+		}
+		if strings.Contains(known.Hint, "docker save") {
+			known.Hint = ""
+		}
+	}
+	return e
 }
 
 func readConfig(open func(v1.Hash) (io.ReadCloser, error), d v1.Descriptor) ([]byte, error) {

@@ -7,25 +7,15 @@ import (
 	"strings"
 
 	"sekisho"
-	"sekisho/internal/nearest"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
-
-// wrong says that a word is none of those that have a meaning.
-func wrong(field, have string, want ...string) error {
-	want = slices.DeleteFunc(slices.Clone(want), func(s string) bool { return s == "" })
-	text := fmt.Sprintf("%s: %q is none of %s", field, have, strings.Join(want, ", "))
-	if near := nearest.Word(have, want); near != "" {
-		text += fmt.Sprintf("; is %q meant?", near)
-	}
-	return fmt.Errorf("%s", text)
-}
 
 func oneOf(field, have string, want ...string) error {
 	if slices.Contains(want, have) {
 		return nil
 	}
-	return wrong(field, have, want...)
+	return source.Wrong(field, have, want...)
 }
 
 func between(field string, n, low, high int) error {

@@ -7,6 +7,7 @@ import (
 	"sekisho"
 	"sekisho/policy/fact"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // malwareControl: no malware was found.
@@ -17,9 +18,7 @@ type malwareControl struct {
 func (c *malwareControl) ready() error { return confidenceWord(c.Confidence) }
 
 func (c *malwareControl) judge(x *Index, r *request, j *judgement) {
-	if !j.needs(x, fact.Malware) {
-		return
-	}
+	j.needs(x, fact.Malware) // malicious packages are told all the same
 	j.looked = len(x.malware)
 	for _, n := range x.malware {
 		if sure(x.image.Findings[n].Confidence, c.Confidence) {
@@ -59,7 +58,7 @@ var confidences = [...]string{"high", "medium", "low"}
 
 func confidenceWord(s string) error {
 	if s != "" && !slices.Contains(confidences[:], s) {
-		return wrong("confidence", s, confidences[:]...)
+		return source.Wrong("confidence", s, confidences[:]...)
 	}
 	return nil
 }
@@ -235,7 +234,7 @@ func (c *licencesControl) judge(x *Index, _ *request, j *judgement) {
 		}
 	}
 	if none > 0 {
-		j.details = append(j.details, detail{sekisho.ControlNotAssessed, "unknown", []string{"count", fmt.Sprint(none)}})
+		j.details = append(j.details, detail{sekisho.ControlNotAssessed, "unknown", []string{"count", fmt.Sprint(none), "package", "@policy.licences.packages"}})
 	}
 }
 

@@ -1,7 +1,7 @@
 package assurance
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,7 +24,7 @@ func (v *Verdict) Decision() *sekisho.Decision {
 		for n := p.span.from; n < p.span.to; n++ {
 			j := &v.judgements[n]
 			reasons := v.reasons(j)
-			excepted := j.excepted
+			excepted := int(j.excepted)
 			if j.accepted >= 0 {
 				excepted, reasons = excepted+len(reasons), nil
 			}
@@ -43,6 +43,7 @@ func list(l []string) []string { return append([]string{}, l...) }
 // reasons are all that a control has against the image.
 func (v *Verdict) reasons(j *judgement) (out []sekisho.Reason) {
 	c := j.control
+	out = make([]sekisho.Reason, 0, j.reasons())
 	base := sekisho.Reason{Policy: c.policy, Control: c.name, Effect: c.effect, Owner: c.owner}
 	for _, n := range v.numbers[j.findings.from:j.findings.to] {
 		out = append(out, v.ofFinding(base, n, sekisho.ControlFail, "fail", c))
@@ -57,6 +58,9 @@ func (v *Verdict) reasons(j *judgement) (out []sekisho.Reason) {
 		out = append(out, ofDetail(base, d))
 	}
 	for i := range out {
+		if c.wants != "" {
+			out[i].Params["wants"] = c.wants // tells controls of one name apart
+		}
 		if out[i].Result == sekisho.ControlNotAssessed && c.unknown == sekisho.Allow {
 			out[i].Effect = sekisho.Note
 		}
@@ -69,24 +73,21 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 	f := &v.index.image.Findings[n]
 	r.Result, r.Finding = result, f.Fingerprint
 	r.Key, r.FixKey = "policy."+c.name+"."+key, "policy.fix.finding"
-	r.Params = map[string]string{"id": f.ID, "severity": "@severity." + string(f.Severity), "title": f.Title, "path": f.Location.Path}
-	for _, p := range strings.Fields(c.wants) {
-		if name, value, ok := strings.Cut(p, "="); ok && r.Params[name] == "" {
-			if sekisho.Severity(value).Rank() > 0 {
-				value = "@severity." + value
-			}
-			r.Params["want_"+name] = value
-		}
+	if f.Kind == sekisho.Vulnerability && c.name == "malware" {
+		r.Key = "policy.malware.package"
 	}
-	if f.Severity == "" {
-		r.Params["severity"] = "@severity.unknown"
+	r.Params = make(map[string]string, 8)
+	r.Params["id"] = f.ID
+	if c.most != "" {
+		r.Params["want_maximum"] = c.most
 	}
-	evidence := []string{f.ID}
+	evidence := make([]string, 1, 10)
+	evidence[0] = f.ID
 	if f.Kind == sekisho.Vulnerability {
-		evidence = append(evidence, ratings(f)...)
-		vulnerabilityFix(&r, f)
+		evidence = ratings(evidence, f)
+		vulnerability(&r, f)
 	} else {
-		r.Params["fix"] = f.Fix
+		r.Params["fix"], r.Params["title"], r.Params["path"] = f.Fix, f.Title, f.Location.Path
 		if f.Fix == "" {
 			r.FixKey = "check." + f.ID + ".fix"
 		}
@@ -105,7 +106,7 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 }
 
 // ratings is what speaks for the weight of a vulnerability.
-func ratings(f *sekisho.Finding) (out []string) {
+func ratings(out []string, f *sekisho.Finding) []string {
 	if p := f.Package; p != nil {
 		out = append(out, p.Name+" "+p.Version)
 	}
@@ -114,10 +115,10 @@ func ratings(f *sekisho.Finding) (out []string) {
 		return out
 	}
 	if s, ok := score(f.CVSS); ok {
-		out = append(out, fmt.Sprintf("CVSS %.1f", s))
+		out = append(out, "CVSS "+strconv.FormatFloat(s, 'f', 1, 64))
 	}
 	if f.EPSS != nil {
-		out = append(out, fmt.Sprintf("EPSS %.1f%%", f.EPSS.Score*100))
+		out = append(out, "EPSS "+strconv.FormatFloat(f.EPSS.Score*100, 'f', 1, 64)+"%")
 	}
 	if f.KEV != nil {
 		out = append(out, "KEV "+f.KEV.Added)
@@ -131,23 +132,26 @@ func ratings(f *sekisho.Finding) (out []string) {
 	return out
 }
 
-// vulnerabilityFix says how to get rid of a vulnerability.
-func vulnerabilityFix(r *sekisho.Reason, f *sekisho.Finding) {
+// vulnerability says what a control minds of a vulnerability, and how to get
+// rid of it.
+func vulnerability(r *sekisho.Reason, f *sekisho.Finding) {
 	p := f.Package
 	if p == nil {
 		p = &sekisho.PackageRef{}
 	}
-	r.Params["package"], r.Params["version"] = p.Name, p.Version
-	if f.Vulnerable != nil {
+	r.Params["package"] = p.Name
+	switch {
+	case r.Control == "severity":
+		r.Params["severity"] = "@severity." + string(cmp.Or(f.Severity, sekisho.Unknown))
+	case f.Vulnerable == nil:
+	case r.Control == "cvss":
 		if s, ok := score(f.CVSS); ok {
-			r.Params["cvss"] = fmt.Sprintf("%.1f", s)
+			r.Params["cvss"] = strconv.FormatFloat(s, 'f', 1, 64)
 		}
-		if f.EPSS != nil {
-			r.Params["epss"] = strconv.FormatFloat(f.EPSS.Score, 'g', 3, 64)
-		}
-		if f.KEV != nil {
-			r.Params["added"], r.Params["due"] = f.KEV.Added, f.KEV.Due
-		}
+	case r.Control == "epss" && f.EPSS != nil:
+		r.Params["epss"] = strconv.FormatFloat(f.EPSS.Score, 'g', 3, 64)
+	case r.Control == "kev" && f.KEV != nil:
+		r.Params["added"] = f.KEV.Added
 	}
 	switch {
 	case len(f.FixedIn) > 0:
@@ -200,8 +204,16 @@ func ofDetail(r sekisho.Reason, d detail) sekisho.Reason {
 		r.Key, r.FixKey = "policy.error", "policy.error.fix"
 	default:
 		r.Key, r.FixKey = "policy.missing", "policy.missing.fix"
+		if name := strings.TrimPrefix(r.Params["fact"], "@fact."); slices.Contains(repairable(), name) {
+			r.FixKey = "fact." + name + ".fix"
+		}
 	}
 	return r
+}
+
+// repairable are the facts for which the catalogue says how to get them.
+func repairable() []string {
+	return []string{"vulnerabilities", "kev", "epss", "feeds", "uncovered", "base", "reference", "created", "evidence_time", "signatures", "provenance", "approvals", "tag_immutable"}
 }
 
 // uses lists the exceptions that concern the image, with what they cover.

@@ -57,7 +57,7 @@ func Evaluate(s *Set, x *Index, q *fact.Request) *Verdict {
 }
 
 func (v *Verdict) policy(p *Policy) {
-	from := len(v.judgements)
+	from := int32(len(v.judgements))
 	stops := false
 	for n := range p.controls {
 		v.judgements = append(v.judgements, judgement{v: v, control: &p.controls[n], accepted: -1})
@@ -74,19 +74,19 @@ func (v *Verdict) policy(p *Policy) {
 			result = sekisho.Warn
 		}
 	}
-	v.policies = append(v.policies, policyVerdict{p, result, span{from, len(v.judgements)}})
+	v.policies = append(v.policies, policyVerdict{p, result, span{from, int32(len(v.judgements))}})
 	v.Result = sekisho.Worst(v.Result, result)
 }
 
 func (j *judgement) run() {
 	v := j.v
-	j.findings.from, j.unknown.from, j.packages.from = len(v.numbers), len(v.unknowns), len(v.packages)
+	j.findings.from, j.unknown.from, j.packages.from = int32(len(v.numbers)), int32(len(v.unknowns)), int32(len(v.packages))
 	if j.control.elsewhere(v.request.Stage) {
 		j.nothing = true
 	} else {
 		j.control.control.judge(v.index, v.request, j)
 	}
-	j.findings.to, j.unknown.to, j.packages.to = len(v.numbers), len(v.unknowns), len(v.packages)
+	j.findings.to, j.unknown.to, j.packages.to = int32(len(v.numbers)), int32(len(v.unknowns)), int32(len(v.packages))
 	if j.reasons() > 0 {
 		j.except()
 	}
@@ -108,7 +108,7 @@ func (j *judgement) except() {
 }
 
 func (j *judgement) reasons() int {
-	return j.findings.to - j.findings.from + j.unknown.to - j.unknown.from + j.packages.to - j.packages.from + len(j.details)
+	return int(j.findings.to-j.findings.from+j.unknown.to-j.unknown.from+j.packages.to-j.packages.from) + len(j.details)
 }
 
 // result is the control's result: what failed weighs more than what broke,

@@ -10,21 +10,25 @@ import (
 	"sekisho/policy/exception"
 	"sekisho/policy/fact"
 	terms "sekisho/policy/licence"
+	"sekisho/policy/scope"
 )
 
 // Index is the facts of one image, made ready once so that judging them does
 // not compare strings. It is immutable and may be shared.
 type Index struct {
 	image      *fact.Image
-	known      uint16  // bit of each kind that was assessed
-	vulns      []vuln  // worst first
-	rank       [7]int  // vulns[:rank[n]] have a severity of rank n or higher
-	maxCVSS    uint8   // over all vulnerabilities
-	maxEPSS    float32 //
-	exploited  []int32 // places in vulns of those in the KEV catalogue
-	unrated    []int32 // places in vulns without any CVSS rating
-	unforeseen []int32 // places in vulns without EPSS
-	secrets    []int32 // numbers of findings
+	name       *scope.Reference // that was scanned
+	digests    []sekisho.Digest // of manifest and configuration
+	broken     string           // why it could not be read
+	known      uint16           // bit of each kind that was assessed
+	vulns      []vuln           // worst first
+	rank       [7]int           // vulns[:rank[n]] have a severity of rank n or higher
+	maxCVSS    uint8            // over all vulnerabilities
+	maxEPSS    float32          //
+	exploited  []int32          // places in vulns of those in the KEV catalogue
+	unrated    []int32          // places in vulns without any CVSS rating
+	unforeseen []int32          // places in vulns without EPSS
+	secrets    []int32          // numbers of findings
 	malware    []int32
 	misconfigs []int32
 	licences   []licence          // every expression once, in order
@@ -63,10 +67,16 @@ const (
 // for a request is asked when it is judged. The image must not change after.
 func Prepare(image *fact.Image, exceptions *exception.File) *Index {
 	x := &Index{image: image, exceptions: exceptions, covered: map[int32][]int32{}, ids: map[string][]int32{}, names: map[string][]int32{}}
-	for n, kind := range fact.Assessable() {
-		if image.Knows(kind) {
-			x.known |= 1 << n
+	for _, d := range []sekisho.Digest{image.Digest, image.ID} {
+		if d != "" {
+			x.digests = append(x.digests, d)
 		}
+	}
+	if image.ScannedAs != "" {
+		x.name, x.broken = reference(image.ScannedAs)
+	}
+	for _, kind := range image.Assessed {
+		x.known |= bit(kind)
 	}
 	concerned := map[int32]bool{}
 	for n := range image.Findings {
@@ -127,6 +137,9 @@ func (x *Index) add(n int32, f *sekisho.Finding) {
 	switch f.Kind {
 	case sekisho.Vulnerability:
 		x.vulns = append(x.vulns, x.vuln(n, f))
+		if f.Vulnerable != nil && f.Malicious { // the package itself is the attack
+			x.malware = append(x.malware, n)
+		}
 	case sekisho.Secret:
 		x.secrets = append(x.secrets, n)
 	case sekisho.Malware:
@@ -217,14 +230,30 @@ func (x *Index) sort() {
 	}
 }
 
+// bit is the place of a kind of knowledge in Index.known.
+func bit(kind string) uint16 {
+	switch kind {
+	case fact.Packages:
+		return 1
+	case fact.Vulnerabilities:
+		return 1 << 1
+	case fact.KEV:
+		return 1 << 2
+	case fact.EPSS:
+		return 1 << 3
+	case fact.Secrets:
+		return 1 << 4
+	case fact.Malware:
+		return 1 << 5
+	case fact.Misconfiguration:
+		return 1 << 6
+	}
+	return 0
+}
+
 // knows reports whether a kind of knowledge is there.
 func (x *Index) knows(kind string) bool {
-	for n, k := range fact.Assessable() {
-		if k == kind {
-			return x.known&(1<<n) != 0
-		}
-	}
-	return false
+	return x.known&bit(kind) != 0
 }
 
 // day counts days since 1970; 0 stands for no time.

@@ -30,26 +30,19 @@ type request struct {
 
 func newRequest(q *fact.Request, x *Index) *request {
 	r := &request{Request: q, day: day(q.Now)}
-	name := q.Reference
-	if name == "" {
-		name = x.image.Name
-	}
-	if name != "" {
-		ref, err := scope.Parse(name)
-		if err == nil {
-			r.ref = &ref
-		} else {
-			r.broken = err.Error()
-		}
+	switch {
+	case q.Name != nil:
+		r.ref = q.Name
+	case q.Reference != "":
+		r.ref, r.broken = reference(q.Reference)
+	default:
+		r.ref, r.broken = x.name, x.broken
 	}
 	r.subject = scope.Subject{Reference: r.ref, Host: q.Host, Environment: q.Environment}
 	if w := q.Workload; w != nil {
 		r.subject.Namespace, r.subject.Labels = w.Namespace, w.Labels
 	}
-	r.image = exception.Subject{Reference: r.ref}
-	if x.image.Digest != "" {
-		r.image.Digests = []sekisho.Digest{x.image.Digest}
-	}
+	r.image = exception.Subject{Reference: r.ref, Digests: x.digests}
 	if len(x.concerned) > 0 {
 		r.concern = make([]bool, len(x.exceptions.Exceptions))
 		for _, e := range x.concerned {
@@ -59,8 +52,17 @@ func newRequest(q *fact.Request, x *Index) *request {
 	return r
 }
 
+// reference reads an image's name, or tells why not.
+func reference(name string) (*scope.Reference, string) {
+	ref, err := scope.Parse(name)
+	if err != nil {
+		return nil, err.Error()
+	}
+	return &ref, ""
+}
+
 // span is a part of a shared list.
-type span struct{ from, to int }
+type span struct{ from, to int32 }
 
 // judgement collects what one control says. Findings and packages are kept as
 // numbers; words are made when somebody reads them.
@@ -72,9 +74,9 @@ type judgement struct {
 	packages span // in v.packages
 	details  []detail
 	looked   int
-	excepted int
-	nothing  bool // not applicable
-	accepted int32
+	excepted int32
+	accepted int32 // the exception of the whole control; -1 for none
+	nothing  bool  // not applicable
 }
 
 // detail is a reason that is about no finding.

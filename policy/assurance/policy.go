@@ -72,6 +72,7 @@ type prepared struct {
 	owner   string
 	at      []string
 	wants   string
+	most    string // the parameter maximum, for messages
 	common  Common
 }
 
@@ -122,10 +123,41 @@ func fields(t reflect.Type) (names []string) {
 	return names
 }
 
+// deep are the names of the fields inside the fields of a type.
+func deep(t reflect.Type) (names []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		inner := t.Field(i).Type
+		for inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && t.Field(i).Tag.Get("yaml") != "-" {
+			names = append(names, fields(inner)...)
+		}
+	}
+	if len(names) == 0 {
+		return fields(t)
+	}
+	return names
+}
+
 // prepare checks what controls have in common.
 func (p *Policy) prepare(name string, c control, common Common) (prepared, error) {
 	out := prepared{control: c, name: name, policy: p.Name, effect: common.Effect, unknown: common.NotAssessed, owner: common.Owner, at: common.At,
 		wants: wants(reflect.ValueOf(c)), common: common}
+	for _, p := range strings.Fields(out.wants) {
+		if value, ok := strings.CutPrefix(p, "maximum="); ok {
+			out.most = value
+			if sekisho.Severity(value).Rank() > 0 {
+				out.most = "@severity." + value
+			}
+		}
+	}
 	if out.effect == "" {
 		out.effect = sekisho.Violation
 	}
@@ -169,4 +201,41 @@ func wants(v reflect.Value) string {
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+// Controls are the names of the policy's controls and rules, in order.
+func (p *Policy) Controls() (names []string) {
+	for _, c := range p.controls {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// Outline is what a policy says about one of its controls or rules.
+type Outline struct {
+	Control     string
+	Wants       string // its parameters, as key=value
+	Effect      string
+	NotAssessed string // allow, deny, or empty for the policy's own
+	At          []string
+	Why         Text
+	Satisfies   []string
+}
+
+// Outline lists the controls and rules, in order.
+func (p *Policy) Outline() (list []Outline) {
+	for _, c := range p.controls {
+		list = append(list, Outline{c.name, c.wants, c.effect, c.unknown, c.at, c.common.Why, c.common.Satisfies})
+	}
+	return list
+}
+
+// Why is what a policy says for readers about its control of a number.
+func (s *Set) Why(policy string, n int, japanese bool) string {
+	for _, p := range s.policies {
+		if p.Name == policy && n < len(p.controls) {
+			return p.controls[n].common.Why.In(japanese)
+		}
+	}
+	return ""
 }

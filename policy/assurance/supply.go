@@ -10,6 +10,7 @@ import (
 	"sekisho"
 	"sekisho/policy/fact"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // registriesControl: the image comes from one of these registries.
@@ -149,7 +150,7 @@ func (c *feedAgeControl) ready() error {
 		c.Kind = "advisories"
 	}
 	if c.Kind != "advisories" && c.Kind != "signatures" {
-		return wrong("kind", c.Kind, "advisories", "signatures")
+		return source.Wrong("kind", c.Kind, "advisories", "signatures")
 	}
 	if err := globs("feeds", c.Feeds); err != nil {
 		return err
@@ -262,20 +263,29 @@ func (c *signatureControl) judge(x *Index, _ *request, j *judgement) {
 		return
 	}
 	j.looked = len(x.image.Signatures)
-	signers := map[string]bool{}
-	for _, s := range x.image.Signatures {
-		if s.Key != "" && slices.Contains(c.Keys, s.Key) {
-			signers[s.Key] = true
-		}
-		for _, i := range c.Identities {
-			if s.Identity != "" && match(i.Issuer, s.Issuer) && match(i.Subject, s.Identity) {
-				signers[s.Issuer+" "+s.Identity] = true
-			}
+	count := 0
+	for n := range x.image.Signatures {
+		if s := &x.image.Signatures[n]; c.trusts(s) && !slices.ContainsFunc(x.image.Signatures[:n], func(o fact.Signature) bool {
+			return o.Key == s.Key && o.Identity == s.Identity && o.Issuer == s.Issuer // the same signer twice is one
+		}) {
+			count++
 		}
 	}
-	if len(signers) < c.AtLeast {
-		j.fail("fail", "count", strconv.Itoa(len(signers)), "at_least", strconv.Itoa(c.AtLeast), "looked", strconv.Itoa(j.looked))
+	if count < c.AtLeast {
+		j.fail("fail", "count", strconv.Itoa(count), "at_least", strconv.Itoa(c.AtLeast), "looked", strconv.Itoa(j.looked))
 	}
+}
+
+func (c *signatureControl) trusts(s *fact.Signature) bool {
+	if s.Key != "" && slices.Contains(c.Keys, s.Key) {
+		return true
+	}
+	for _, i := range c.Identities {
+		if s.Identity != "" && match(i.Issuer, s.Issuer) && match(i.Subject, s.Identity) {
+			return true
+		}
+	}
+	return false
 }
 
 // provenanceControl: the image was built where and from what we trust.
@@ -428,7 +438,7 @@ func (c *evidenceControl) ready() error {
 		return fmt.Errorf("name: say which evidence, as in --evidence sast=FILE")
 	}
 	if c.Maximum != "" && (!slices.Contains(levels[:], c.Maximum) || c.Maximum == "error") {
-		return wrong("maximum", c.Maximum, levels[1:]...)
+		return source.Wrong("maximum", c.Maximum, levels[1:]...)
 	}
 	if c.MaxScore != nil && (*c.MaxScore < 0 || *c.MaxScore >= 10) {
 		return fmt.Errorf("max_score: want a security-severity from 0 to 9.9")

@@ -7,6 +7,7 @@ import (
 
 	"sekisho"
 	"sekisho/policy/fact"
+	"sekisho/policy/source"
 )
 
 // filter is which vulnerabilities a control counts.
@@ -29,7 +30,7 @@ func (f *filter) prepare() error {
 		f.fromFix = true
 	case "", sincePublish:
 	default:
-		return wrong("grace_since", f.GraceSince, sincePublish, sinceFix)
+		return source.Wrong("grace_since", f.GraceSince, sincePublish, sinceFix)
 	}
 	if f.GraceSince != "" && f.GraceDays == 0 {
 		return fmt.Errorf("grace_since: there is no grace_days")

@@ -9,6 +9,7 @@ import (
 
 	"sekisho"
 	"sekisho/policy/exception"
+	"sekisho/policy/source"
 )
 
 // rootUserControl: the process does not start as root.
@@ -99,7 +100,7 @@ func (c *capabilitiesControl) judge(_ *Index, r *request, j *judgement) {
 	}
 	if w.DropCapabilities == nil {
 		j.missing("drop_capabilities")
-	} else if !slices.Contains(capabilities(w.DropCapabilities), "ALL") {
+	} else if !slices.ContainsFunc(w.DropCapabilities, func(s string) bool { return capability(s) == "ALL" }) {
 		j.fail("drop")
 	}
 }
@@ -142,7 +143,7 @@ type hostAccessControl struct {
 func (c *hostAccessControl) ready() error {
 	for _, a := range c.Allowed {
 		if !slices.Contains([]string{"network", "pid", "ipc"}, a) {
-			return wrong("allowed", a, "network", "pid", "ipc")
+			return source.Wrong("allowed", a, "network", "pid", "ipc")
 		}
 	}
 	for _, p := range c.AllowedPaths {
@@ -205,7 +206,7 @@ type labelsControl struct {
 
 func (c *labelsControl) ready() error {
 	if c.Of != "" && c.Of != "image" && c.Of != "workload" {
-		return wrong("of", c.Of, "image", "workload")
+		return source.Wrong("of", c.Of, "image", "workload")
 	}
 	if len(c.Required)+len(c.Denied) == 0 {
 		return fmt.Errorf("want required or denied, labels with a pattern for each value")

@@ -21,6 +21,7 @@ import (
 
 	"sekisho"
 	"sekisho/policy/scope"
+	"sekisho/policy/source"
 )
 
 // MaxSize bounds the file in bytes.
@@ -50,9 +51,18 @@ type Exception struct {
 	Approver    string           `yaml:"approver"`
 	Until       Date             `yaml:"until"`
 	UntilFixed  bool             `yaml:"until_fixed"` // it ends when a version with the fix is out
+	VEX         *VEX             `yaml:"vex"`         // what others are told about the vulnerability
 
 	images   []scope.Image
 	versions *semver.Constraints
+}
+
+// VEX is the judgement behind an exception, in the words of OpenVEX.
+type VEX struct {
+	Status        string `yaml:"status"`        // not_affected, affected, fixed, under_investigation
+	Justification string `yaml:"justification"` // of not_affected
+	Impact        string `yaml:"impact"`        // of not_affected, why
+	Action        string `yaml:"action"`        // of affected, what to do
 }
 
 // Date is a day, written 2006-01-02: the last on which an exception holds.
@@ -76,6 +86,9 @@ func Parse(r io.Reader, name string) (*File, error) {
 	}
 	if len(data) > MaxSize {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s: more than %d bytes", name, MaxSize)
+	}
+	if err := source.Plain(data); err != nil {
+		return nil, sekisho.Errorf(sekisho.Invalid, "%s: %w", name, err)
 	}
 	var f File
 	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
@@ -127,6 +140,9 @@ func (e *Exception) Compile() error {
 		if e.versions, err = semver.NewConstraint(e.Versions); err != nil {
 			return fmt.Errorf("versions %q: %w; want a range such as %q", e.Versions, err, ">= 1.2, < 1.5")
 		}
+	}
+	if e.VEX != nil {
+		return e.VEX.validate()
 	}
 	return nil
 }
@@ -181,6 +197,41 @@ func (e *Exception) What() string {
 		parts = append(parts, "digest="+string(d))
 	}
 	return strings.Join(parts, " ")
+}
+
+// validate follows the OpenVEX specification, sections "Status Labels" and
+// "Status Justifications".
+func (v VEX) validate() error {
+	statuses := []string{sekisho.StatusNotAffected, sekisho.StatusAffected, sekisho.StatusFixed, sekisho.StatusInvestigated}
+	justifications := []string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
+		"vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"}
+	switch {
+	case !slices.Contains(statuses, v.Status):
+		return fmt.Errorf("vex.status: %q is none of %s", v.Status, strings.Join(statuses, ", "))
+	case v.Justification != "" && !slices.Contains(justifications, v.Justification):
+		return fmt.Errorf("vex.justification: %q is none of %s", v.Justification, strings.Join(justifications, ", "))
+	case v.Status == sekisho.StatusNotAffected && v.Justification == "" && v.Impact == "":
+		return fmt.Errorf("vex: not_affected wants a justification or an impact")
+	case v.Status != sekisho.StatusNotAffected && v.Justification != "":
+		return fmt.Errorf("vex: a justification belongs to not_affected only")
+	case v.Status == sekisho.StatusAffected && v.Action == "":
+		return fmt.Errorf("vex: affected wants an action: say what users should do")
+	}
+	return nil
+}
+
+// Covering returns the exception that holds for a finding, or nil. Of several
+// one with a judgement wins.
+func (f *File) Covering(x *sekisho.Finding, subject Subject, now time.Time) *Exception {
+	var found *Exception
+	for i := range f.Exceptions {
+		e := &f.Exceptions[i]
+		holds := e.For(subject) && e.Covers(x) && e.Ended(now, len(x.FixedIn) > 0) == sekisho.ExceptionInForce
+		if holds && (found == nil || found.VEX == nil && e.VEX != nil) {
+			found = e
+		}
+	}
+	return found
 }
 
 // Apply marks the findings that an exception covers. Of several exceptions

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/policy/scope"
 )
 
 // Kinds of knowledge that a scan may or may not have.
@@ -30,9 +31,10 @@ func Assessable() []string {
 // Image is what is known of an image; all of it belongs to its digest and may
 // be kept.
 type Image struct {
-	Name         string               `json:"scanned_as,omitempty"` // the reference that was scanned
-	Digest       sekisho.Digest       `json:"digest,omitempty"`
-	Assessed     []string             `json:"assessed"` // of the kinds above; what is not in it is not known
+	ScannedAs    string               `json:"scanned_as,omitempty"` // the reference that was scanned
+	Digest       sekisho.Digest       `json:"digest,omitempty"`     // of the manifest
+	ID           sekisho.Digest       `json:"id,omitempty"`         // of the configuration
+	Assessed     []string             `json:"assessed"`             // of the kinds above; what is not in it is not known
 	Packages     []sekisho.Package    `json:"packages"`
 	Findings     []sekisho.Finding    `json:"findings"`
 	Problems     []sekisho.Problem    `json:"problems"`
@@ -43,7 +45,7 @@ type Image struct {
 	Base         *string              `json:"base,omitempty"`    // the reference of the image that it was built on
 	Scanned      *time.Time           `json:"scanned,omitempty"`
 	Feeds        []sekisho.Feed       `json:"feeds"`
-	Coverage     []sekisho.Cover      `json:"coverage"` // of packages by advisories; nil is not known
+	Coverage     []sekisho.Cover      `json:"coverage"`       // of packages by advisories; nil is not known
 	SBOM         *bool                `json:"sbom,omitempty"` // a bill of materials is kept with it
 	Signatures   []Signature          `json:"signatures"`     // that were verified
 	Provenance   []Provenance         `json:"provenance"`     // that was verified
@@ -108,12 +110,13 @@ const (
 
 // Request is what is asked about now.
 type Request struct {
-	Now         time.Time `json:"now"`
-	Stage       string    `json:"stage,omitempty"`     // build, ship or run; empty when not known
-	Reference   string    `json:"reference,omitempty"` // the image as the workload writes it
-	Environment *string   `json:"environment,omitempty"`
-	Host        *string   `json:"host,omitempty"`
-	Workload    *Workload `json:"workload,omitempty"` // nil when an image is judged on its own
+	Now         time.Time        `json:"now"`
+	Stage       string           `json:"stage,omitempty"`     // build, ship or run; empty when not known
+	Reference   string           `json:"reference,omitempty"` // the image as the workload writes it
+	Name        *scope.Reference `json:"-"`                   // Reference, when it has been read already
+	Environment *string          `json:"environment,omitempty"`
+	Host        *string          `json:"host,omitempty"`
+	Workload    *Workload        `json:"workload,omitempty"` // nil when an image is judged on its own
 }
 
 // Workload is how the image is to run: one container with what it inherits.

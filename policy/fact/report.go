@@ -15,12 +15,9 @@ const baseLabel = "org.opencontainers.image.base.name"
 // FromReport takes the facts out of a scan's report. What the report was not
 // asked for, or was told to leave out, is not known.
 func FromReport(r *sekisho.Report) Image {
-	i := Image{Digest: r.Target.Digest, Assessed: assessed(r), Packages: r.Packages, Findings: r.Findings, Problems: r.Problems, Coverage: r.Coverage, OS: r.Target.OS}
+	i := Image{Digest: r.Target.Digest, ID: r.Target.ID, Assessed: assessed(r), Packages: r.Packages, Findings: r.Findings, Problems: r.Problems, Coverage: r.Coverage, OS: r.Target.OS}
 	if ref, ok := ImageName(r.Target.Reference); ok {
-		i.Name = ref
-	}
-	if i.Digest == "" {
-		i.Digest = r.Target.ID
+		i.ScannedAs = ref
 	}
 	if !r.Generated.IsZero() {
 		i.Scanned = &r.Generated

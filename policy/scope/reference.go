@@ -35,6 +35,9 @@ func Parse(text string) (Reference, error) {
 		return Reference{}, sekisho.Errorf(sekisho.Invalid, "image reference %q: %w", text, err)
 	}
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
+	if r.Registry == "" { // the library reads a host with an underscore as a path
+		return Reference{}, sekisho.Errorf(sekisho.Invalid, "image reference %q: its registry is no host name", text)
+	}
 	if t, ok := named.(reference.Tagged); ok {
 		r.Tag = t.Tag()
 	}
@@ -61,6 +64,9 @@ func (r Reference) String() string {
 	}
 	return s
 }
+
+// maxWild is how often ** may stand in a pattern: each multiplies the work.
+const maxWild = 3
 
 // Image is a pattern for images: REGISTRY/REPOSITORY[:TAG]. In the name, * is
 // anything within one part between slashes and ** any number of parts; in the
@@ -98,6 +104,9 @@ func ParseImage(text string) (Image, error) {
 	if len(parts) == 1 && host != "**" || len(parts) > 1 && !strings.ContainsAny(host, ".:*") && host != "localhost" {
 		return Image{}, sekisho.Errorf(sekisho.Invalid, "image pattern %q does not begin with a registry", text).
 			WithHint("write it out, as docker.io/library/%s, or */%s for any", name, name)
+	}
+	if n := strings.Count(text, "**"); n > maxWild {
+		return Image{}, sekisho.Errorf(sekisho.Invalid, "image pattern %q: %d times **, want at most %d", text, n, maxWild)
 	}
 	for _, p := range append(parts[:len(parts):len(parts)], tag) {
 		if err := checkGlob(p); err != nil {

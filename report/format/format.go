@@ -70,26 +70,25 @@ func Describe(r *sekisho.Report, p *i18n.Printer) {
 		describe(&r.Findings[i], r.Target.Kind, p)
 	}
 	if r.Decision != nil {
+		index := byFingerprint(r)
 		for i := range r.Decision.Reasons {
-			describeReason(&r.Decision.Reasons[i], r, p)
+			describeReason(&r.Decision.Reasons[i], index, r.Target.Kind, p)
 		}
 	}
 }
 
 // describeReason words one reason. What is about a finding takes the words of
 // the finding.
-func describeReason(x *sekisho.Reason, r *sekisho.Report, p *i18n.Printer) {
+func describeReason(x *sekisho.Reason, index map[string]*sekisho.Finding, target string, p *i18n.Printer) {
 	if x.Key == "" {
 		return
 	}
-	params := maps.Clone(x.Params)
-	for i := range r.Findings {
-		if f := &r.Findings[i]; x.Finding != "" && f.Fingerprint == x.Finding {
-			one := *f
-			describe(&one, r.Target.Kind, p)
-			params["title"], params["fix"] = one.Title, one.Fix
-			break
-		}
+	params := x.Params
+	if f := index[x.Finding]; x.Finding != "" && f != nil {
+		one := *f
+		describe(&one, target, p)
+		params = maps.Clone(params)
+		params["title"], params["fix"] = one.Title, one.Fix
 	}
 	x.Message = p.Fill(x.Key, params)
 	switch {

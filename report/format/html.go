@@ -26,7 +26,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 	for _, l := range i18n.Languages() {
 		both[l] = i18n.New(l)
 	}
-	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both}
+	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both, index: byFingerprint(r)}
 	sum := sha256.Sum256([]byte(style))
 	v.Policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	v.Groups, v.Piles = groups(r), piles(r)
@@ -40,7 +40,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 			}
 			return ""
 		},
-		"size": mib, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
+		"size": mib, "reasons": reasonGroups, "reason": v.reason, "control": v.control, "exception": v.exception, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("html template: %w", err)
@@ -59,6 +59,7 @@ type view struct {
 	Counts     map[sekisho.Severity]int
 	Suppressed int
 	both       map[i18n.Lang]*i18n.Printer
+	index      map[string]*sekisho.Finding
 }
 
 // HiddenKey is the word for what is not in the present state.
@@ -68,6 +69,9 @@ func (v view) HiddenKey() string {
 	}
 	return "report.hidden"
 }
+
+// Covers says what was held against advisories.
+func (v view) Covers() []sekisho.Cover { return covers(v.Report) }
 
 // Signatures tells how many there were and how new they are.
 func (v view) Signatures() string {
@@ -96,6 +100,35 @@ func (v view) title(g group) template.HTML {
 
 func (v view) fix(g group) template.HTML {
 	return v.each(g, func(x sekisho.Finding) string { return x.Fix })
+}
+
+// reason writes the message and fix of a reason in both languages.
+func (v view) reason(x sekisho.Reason) (out template.HTML) {
+	return v.spans(func(p *i18n.Printer) string {
+		one := x
+		describeReason(&one, v.index, v.Target.Kind, p)
+		if one.Fix == "" {
+			return one.Message
+		}
+		return one.Message + " → " + one.Fix
+	})
+}
+
+// control writes what a control wants in both languages.
+func (v view) control(name string) template.HTML {
+	return v.spans(func(p *i18n.Printer) string { return controlTitle(p, name) })
+}
+
+// exception writes an exception in both languages.
+func (v view) exception(e sekisho.ExceptionUse) template.HTML {
+	return v.spans(func(p *i18n.Printer) string { return exceptionLine(p, e) })
+}
+
+func (v view) spans(of func(*i18n.Printer) string) (out template.HTML) {
+	for _, l := range i18n.Languages() {
+		out += template.HTML(`<span lang="` + string(l) + `">` + template.HTMLEscapeString(visible(of(v.both[l]))) + `</span>`)
+	}
+	return out
 }
 
 func (v view) each(g group, of func(sekisho.Finding) string) template.HTML {

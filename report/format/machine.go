@@ -43,9 +43,32 @@ func sarif(w io.Writer, r *sekisho.Report, o Options) error {
 		}
 		results = append(results, result(r, x, index[x.ID], lvl))
 	}
+	for _, x := range policyReasons(r) {
+		id, lvl := "policy/"+x.Control, map[string]string{"error": "error", "warning": "warning", "notice": "note"}[annotationLevel(x, r.Decision.Result)]
+		if _, ok := index[id]; !ok {
+			index[id] = len(rules)
+			title := controlTitle(o.Printer, x.Control)
+			rules = append(rules, object{"id": id, "name": id, "shortDescription": object{"text": title}, "fullDescription": object{"text": title}, "help": object{"text": first(x.Fix, title)},
+				"defaultConfiguration": object{"level": lvl}, "properties": object{"tags": []string{"policy"}}})
+		}
+		results = append(results, object{"ruleId": id, "ruleIndex": index[id], "level": lvl, "message": object{"text": visible(x.Message)},
+			"locations":           []object{{"physicalLocation": object{"artifactLocation": object{"uri": uri(r.Target.Reference)}, "region": object{"startLine": 1}}}},
+			"partialFingerprints": object{"sekisho/v1": hash(x.Policy, x.Control, x.Message, x.Evidence)}, "properties": object{"policy": x.Policy, "owner": x.Owner, "result": x.Result}})
+	}
+	properties := object{"target": r.Target.Reference, "digest": string(r.Target.Digest)}
+	if d := r.Decision; d != nil {
+		properties["decision"], properties["policy"] = d.Result, d.Policy
+	}
+	notifications := []object{}
+	for _, c := range covers(r) {
+		if c.State != sekisho.Covered {
+			notifications = append(notifications, object{"level": "warning", "message": object{"text": visible(cover(c, o.Printer))}})
+		}
+	}
 	return encode(w, object{"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": []object{{
-		"tool":    object{"driver": object{"name": "sekisho", "version": r.Tool.Version, "rules": rules}},
-		"results": results, "properties": object{"target": r.Target.Reference, "digest": string(r.Target.Digest)}}}})
+		"tool":        object{"driver": object{"name": "sekisho", "version": r.Tool.Version, "rules": rules}},
+		"invocations": []object{{"executionSuccessful": true, "toolExecutionNotifications": notifications}},
+		"results":     results, "properties": properties}}})
 }
 
 func result(r *sekisho.Report, x sekisho.Finding, index int, lvl string) object {
@@ -126,7 +149,7 @@ type message struct {
 
 // junit writes one test suite per kind of finding: each finding fails, each
 // suppressed one is skipped, each problem is an error.
-func junit(w io.Writer, r *sekisho.Report, _ Options) error {
+func junit(w io.Writer, r *sekisho.Report, o Options) error {
 	var doc testSuites
 	kinds := []string{}
 	for _, x := range r.Findings {
@@ -154,9 +177,19 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 		}
 		doc.Suites = append(doc.Suites, s)
 	}
+	if r.Decision != nil && len(r.Decision.Policies) > 0 {
+		doc.Suites = append(doc.Suites, junitPolicy(r))
+	}
 	s := testSuite{Name: r.Target.Reference + " scan", Tests: 1 + len(r.Problems), Errors: len(r.Problems), Cases: []testCase{{Class: "scan", Name: "completed"}}}
 	for _, p := range r.Problems {
 		s.Cases = append(s.Cases, testCase{Class: "scan", Name: visible(p.Path), Error: &message{Message: visible(p.Message)}})
+	}
+	for _, c := range covers(r) {
+		if c.State != sekisho.Covered {
+			s.Tests++
+			s.Skipped++
+			s.Cases = append(s.Cases, testCase{Class: "coverage", Name: visible(first(c.Ecosystem, c.State)), Skipped: &message{Message: visible(cover(c, o.Printer))}})
+		}
 	}
 	doc.Suites = append(doc.Suites, s)
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -169,6 +202,32 @@ func junit(w io.Writer, r *sekisho.Report, _ Options) error {
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
+}
+
+// junitPolicy writes one test case per control: what does not pass fails, what
+// is not applicable is skipped, what was not assessed is an error.
+func junitPolicy(r *sekisho.Report) testSuite {
+	s := testSuite{Name: r.Target.Reference + " policy", Tests: len(r.Decision.Controls)}
+	for _, c := range r.Decision.Controls {
+		one := testCase{Class: c.Policy, Name: visible(strings.TrimSpace(c.Control + " " + c.Wants))}
+		var texts []string
+		for _, x := range r.Decision.Reasons {
+			if x.Policy == c.Policy && x.Control == c.Control && x.Params["wants"] == c.Wants {
+				texts = append(texts, visible(x.Message+" ("+x.Evidence+")"))
+			}
+		}
+		m := &message{Message: first(append(texts, c.Result)[0]), Type: c.Effect, Text: strings.Join(texts, "\n")}
+		switch {
+		case c.Result == sekisho.ControlNotApplicable:
+			one.Skipped, s.Skipped = &message{Message: c.Result}, s.Skipped+1
+		case c.Result == sekisho.ControlFail && c.Effect == sekisho.Violation:
+			one.Failure, s.Failures = m, s.Failures+1
+		case (c.Result == sekisho.ControlNotAssessed || c.Result == sekisho.ControlError) && c.Effect == sekisho.Violation:
+			one.Error, s.Errors = m, s.Errors+1
+		}
+		s.Cases = append(s.Cases, one)
+	}
+	return s
 }
 
 // markdown writes a short comment for a change request.
@@ -203,7 +262,7 @@ func markdown(w io.Writer, r *sekisho.Report, o Options) error {
 		b.WriteByte('\n')
 	}
 	markdownPiles(&b, piles(r), o)
-	for _, c := range r.Coverage {
+	for _, c := range covers(r) {
 		if c.State != sekisho.Covered {
 			b.WriteString("- ⚠ " + cell(cover(c, o.Printer)) + "\n")
 		}

@@ -83,6 +83,9 @@ func (w *writer) head() {
 	if s := knowledge(w.r, true); s.feeds > 0 {
 		row("", w.t("report.advisories", "records", s.records, "feeds", s.feeds, "date", s.checked.Format("2006-01-02")))
 	}
+	if len(w.r.Filters) > 0 {
+		w.line("  %s", w.paint("1;33", fit(visible(w.t("report.filtered", "filters", strings.Join(w.r.Filters, ", "))), w.Width-2)))
+	}
 	w.line("")
 }
 

@@ -212,21 +212,38 @@ func notes(x sekisho.Finding, p *i18n.Printer) (list []string) {
 
 // coverage writes what was held against advisories, and loudly what was not.
 func (w *writer) coverage() {
-	var good, bad []string
-	for _, c := range w.r.Coverage {
-		switch text := cover(c, w.Printer); c.State {
-		case sekisho.Covered:
-			good = append(good, text)
-		default:
-			bad = append(bad, text)
+	var good []string
+	for _, c := range covers(w.r) {
+		if c.State == sekisho.Covered {
+			good = append(good, cover(c, w.Printer))
 		}
 	}
 	if len(good) > 0 {
 		w.line("  %s %s", pad(w.t("report.coverage"), 16), fit(strings.Join(good, ", "), w.Width-20))
 	}
-	for _, l := range bad {
-		w.line("  %s %s", pad("", 16), w.paint("1;33", visible(l)))
+	for _, c := range covers(w.r) {
+		if c.State == sekisho.Covered {
+			continue
+		}
+		for _, l := range wrap(visible(cover(c, w.Printer)), w.Width-20) {
+			w.line("  %s %s", pad("", 16), w.paint("1;33", l))
+		}
 	}
+}
+
+// covers is the report's coverage, in one entry where there is no database.
+func covers(r *sekisho.Report) []sekisho.Cover {
+	all := sekisho.Cover{State: sekisho.NoDatabase}
+	for _, c := range r.Coverage {
+		if c.State != sekisho.NoDatabase {
+			return r.Coverage
+		}
+		all.Packages += c.Packages
+	}
+	if all.Packages == 0 {
+		return r.Coverage
+	}
+	return []sekisho.Cover{all}
 }
 
 // cover words the coverage of one ecosystem.

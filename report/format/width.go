@@ -1,6 +1,11 @@
 package format
 
-import "golang.org/x/text/width"
+import (
+	"io"
+	"strings"
+
+	"golang.org/x/text/width"
+)
 
 // columns is how many columns of a terminal a text takes: East Asian wide
 // characters take two (Unicode Standard Annex 11).
@@ -78,4 +83,27 @@ func wrap(s string, n int) (lines []string) {
 		}
 	}
 	return append(lines, string(line))
+}
+
+// Columns writes rows whose cells stand under one another, two blanks apart.
+func Columns(w io.Writer, rows [][]string) error {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], columns(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(pad(cell, widths[i]) + "  ")
+		}
+		if _, err := io.WriteString(w, strings.TrimRight(line.String(), " ")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,11 +32,36 @@ func BenchmarkBuild(b *testing.B) {
 		asJSON += len(j)
 	}
 	for b.Loop() {
-		dir := b.TempDir()
-		n, size := build(b, dir, all, 8)
+		n, size := build(b, b.TempDir(), all, 8)
+		b.ReportMetric(float64(n), "records")
 		b.ReportMetric(float64(size)/float64(n), "bytes/record")
 		b.ReportMetric(float64(8*asJSON)/float64(n), "JSON-bytes/record")
-		b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+	}
+}
+
+// BenchmarkReal makes a database of the shared data as it is, with details and
+// texts.
+func BenchmarkReal(b *testing.B) {
+	var all []osvRecord
+	for _, e := range []string{"AlmaLinux", "Bitnami", "Go", "Maven", "PyPI", "crates.io", "npm"} {
+		all = append(all, osvZip(b, e)...)
+	}
+	for b.Loop() {
+		dir := b.TempDir()
+		s, err := advisory.OpenStore(dir, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bu := begin(b, s, osvInfo())
+		tell(b, bu, all)
+		commit(b, bu, advisory.State{})
+		s.Close()
+		for _, seg := range openDB(b, dir).Segments() {
+			b.ReportMetric(0, "ns/op")
+			if seg.Part == "AlmaLinux:9" || seg.Part == "AlmaLinux" {
+				b.ReportMetric(float64(seg.Size)/1024, seg.Part+"-"+seg.Kind+"-KiB")
+			}
+		}
 	}
 }
 
@@ -137,4 +163,38 @@ func BenchmarkOpenMany(b *testing.B) {
 	}
 	b.ReportMetric(float64(info.Size())/1024, "KiB")
 	b.ReportMetric(float64(time.Since(start).Microseconds())/float64(n), "µs/open")
+}
+
+// BenchmarkTwoMillion builds from two million made records with details and
+// texts and reports how much memory the process has taken at most.
+func BenchmarkTwoMillion(b *testing.B) {
+	for b.Loop() {
+		s, err := advisory.OpenStore(b.TempDir(), nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		bu := begin(b, s, osvInfo())
+		bu.Replace("Debian")
+		for i := range 2_000_000 {
+			r := rec(fmt.Sprintf("CVE-%d-%d", 2000+i%27, i), fmt.Sprintf("Debian:%d", 8+i%7), fmt.Sprintf("package-%d", i*7919%40_000), fmt.Sprintf("%d.%d-1", i%13, i%101))
+			put(b, bu, r)
+			if i%4 != 0 {
+				continue
+			}
+			d, t := advisory.Detail{ID: r.ID, Group: "Debian", Title: "a flaw in " + r.Package}, advisory.Text{Text: fmt.Sprintf("%x", r.ID)}
+			if err := bu.Detail(d, t); err != nil {
+				b.Fatal(err)
+			}
+		}
+		stats := commit(b, bu, advisory.State{})
+		s.Close()
+		b.ReportMetric(float64(stats.Records), "records")
+		b.ReportMetric(float64(stats.Bytes)/(1<<20), "MiB")
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok && err == nil {
+		var kib float64
+		fmt.Sscan(rest, &kib)
+		b.ReportMetric(kib/1024, "peak-MiB")
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"sekisho"
+	"sekisho/scan/advisory/scores"
 	"sekisho/scan/advisory/table"
 )
 
@@ -141,7 +142,7 @@ func (b *Builder) Detail(d Detail, t Text) error {
 func (b *Builder) Signal(s Signal) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	k, ok := parseCVE(s.CVE)
+	k, ok := scores.Parse(s.CVE)
 	if !ok {
 		b.refuse("signal of %q, which is no CVE", s.CVE)
 		return nil
@@ -246,8 +247,7 @@ func (r *row) subject() string {
 		return r.id
 	case rowEPSS:
 		b, _ := hex.DecodeString(r.key)
-		k := cveKey(b)
-		return formatCVE(int(k[0])+1900, uint64(binary.BigEndian.Uint32(k[1:])))
+		return scores.Key(b).String()
 	}
 	return r.key
 }

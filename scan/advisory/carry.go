@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,7 +63,7 @@ func (s *Store) Pack(key ed25519.PrivateKey) (*Parcel, error) {
 
 // Open opens the file of a segment.
 func (p *Parcel) Open(s SegmentInfo) (*os.File, error) {
-	f, err := os.Open(filepath.Join(p.dir, filepath.FromSlash(s.File)))
+	f, err := os.Open(filepath.Join(p.dir, filepath.FromSlash(s.File())))
 	if err != nil {
 		return nil, fmt.Errorf("pack advisory database: %w", err)
 	}
@@ -146,16 +143,18 @@ func signer(manifest []byte) ed25519.PublicKey {
 	return key
 }
 
-// bounded refuses what is larger than any database, and segments of no feed or
-// of another place than their name says.
+// bounded refuses what is larger than any database, names of feeds that are no
+// file names, and segments of feeds that it does not describe.
 func (m *manifest) bounded() error {
+	for _, f := range m.Feeds {
+		if !validFeed(f.Name) {
+			return sekisho.Errorf(sekisho.Invalid, "the manifest names a feed %q", f.Name)
+		}
+	}
 	var total int64
 	for _, x := range m.Segments {
-		if x.Size < 0 || x.Size > maxSegment || total > maxParcel || !validFeed(x.Feed) || m.feed(x.Feed) == nil {
-			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment %q of %d bytes", x.File, x.Size)
-		}
-		if path.Clean(x.File) != x.File || !strings.HasPrefix(x.File, x.Kind+"/"+x.Feed+"/") || rowOf(x.Kind) == 0 {
-			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment %q of feed %s", x.File, x.Feed)
+		if x.Size < 0 || x.Size > maxSegment || total > maxParcel || m.feed(x.Feed) == nil {
+			return sekisho.Errorf(sekisho.Invalid, "the manifest names a segment %q of %d bytes", x.File(), x.Size)
 		}
 		total += x.Size
 	}
@@ -185,14 +184,14 @@ func choose(u *Unpacked, ours, theirs *manifest, force bool) map[string]bool {
 
 // bring puts a segment in its place, unless it is there.
 func (s *Store) bring(u *Unpacked, seg SegmentInfo, open func(SegmentInfo) (io.ReadCloser, error)) error {
-	to := s.path(seg.File)
+	to := s.path(seg.File())
 	if sum, err := sumFile(to, seg.Size); err == nil && sum == seg.SHA256 {
 		u.Known++
 		return nil
 	}
 	from, err := s.receive(seg, open)
 	if err != nil {
-		return fmt.Errorf("take over %s: %w", seg.File, err)
+		return fmt.Errorf("take over %s: %w", seg.File(), err)
 	}
 	defer os.Remove(from)
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -274,19 +273,6 @@ func (s *Store) adopt(ours, theirs *manifest, taken map[string]bool, now time.Ti
 		return err
 	}
 	return s.sweep(ours, before, now)
-}
-
-// sign returns the manifest as it is kept and sent.
-func (m *manifest) sign(key ed25519.PrivateKey) ([]byte, error) {
-	m.Schema = manifestSchema
-	m.sort()
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("write manifest: %w", err)
-	}
-	by := hex.EncodeToString(key.Public().(ed25519.PublicKey))
-	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, body))
-	return []byte(manifestHead + by + " " + sig + "\n" + string(body)), nil
 }
 
 // Key returns the key with which a directory's database is signed, made when

@@ -132,10 +132,10 @@ func (b *Builder) entry(m *manifest, state State, now time.Time) {
 func (s *Store) sweep(m *manifest, before []SegmentInfo, now time.Time) error {
 	named := map[string]bool{}
 	for _, seg := range m.Segments {
-		named[s.path(seg.File)] = true
+		named[s.path(seg.File())] = true
 	}
 	for _, seg := range before {
-		if path := s.path(seg.File); !named[path] {
+		if path := s.path(seg.File()); !named[path] {
 			_ = os.Chtimes(path, now, now)
 		}
 	}
@@ -186,11 +186,34 @@ func (a *assembly) run() error {
 
 // kindOf names the segment's kind of a row.
 func kindOf(row byte) string {
-	return map[byte]string{rowDetail: KindDetails, rowEPSS: KindEPSS, rowKEV: KindKEV, rowRecord: KindRecords, rowText: KindTexts}[row]
+	switch row {
+	case rowDetail:
+		return KindDetails
+	case rowEPSS:
+		return KindEPSS
+	case rowKEV:
+		return KindKEV
+	case rowRecord:
+		return KindRecords
+	}
+	return KindTexts
 }
 
+// rowOf is the inverse; 0 for what is no kind.
 func rowOf(kind string) byte {
-	return map[string]byte{KindDetails: rowDetail, KindEPSS: rowEPSS, KindKEV: rowKEV, KindRecords: rowRecord, KindTexts: rowText}[kind]
+	switch kind {
+	case KindDetails:
+		return rowDetail
+	case KindEPSS:
+		return rowEPSS
+	case KindKEV:
+		return rowKEV
+	case KindRecords:
+		return rowRecord
+	case KindTexts:
+		return rowText
+	}
+	return 0
 }
 
 func (a *assembly) add(r row) error {
@@ -240,12 +263,13 @@ func (a *assembly) finish() error {
 
 // place gives a written file its name.
 func (a *assembly) place(seg SegmentInfo, from string) error {
-	seg.File = fmt.Sprintf("%s/%s/%s.%s.%s", seg.Kind, seg.Feed, slug(seg.Part), seg.SHA256[:20], map[bool]string{true: "epss", false: "tbl"}[seg.Kind == KindEPSS])
-	to := a.b.store.path(seg.File)
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
+	to := a.b.store.path(seg.File())
+	err := os.MkdirAll(filepath.Dir(to), 0o755)
+	if err == nil {
+		err = os.Rename(from, to)
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err != nil {
+		_ = os.Remove(from)
 		return err
 	}
 	a.segments = append(a.segments, seg)
@@ -280,16 +304,30 @@ func (a *assembly) touched(kind byte, seg SegmentInfo) (bool, error) {
 		return false, nil
 	}
 	found := errors.New("found")
+	if kind == rowDetail || kind == rowText || kind == rowKEV {
+		f, err := openSegment(a.b.store.dir, seg, a.b.store.cache)
+		if err != nil {
+			return false, err
+		}
+		defer f.close()
+		err = f.table.FindAll(slices.Collect(maps.Keys(a.b.forgotten)), func(int, [][]byte) error { return found })
+		return errors.Is(err, found), ignore(err, found)
+	}
 	err := a.b.scan(seg, func(r row) error {
 		if _, ok := a.b.forgotten[r.subject()]; ok || a.b.gone(&r) {
 			return found
 		}
 		return nil
 	})
-	if errors.Is(err, found) {
-		return true, nil
+	return errors.Is(err, found), ignore(err, found)
+}
+
+// ignore drops the error that only stopped a search.
+func ignore(err, stop error) error {
+	if errors.Is(err, stop) {
+		return nil
 	}
-	return false, err
+	return err
 }
 
 // covered makes empty segments of what was replaced and has no record: the feed

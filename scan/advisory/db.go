@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/scan/advisory/scores"
 	"sekisho/scan/advisory/table"
 )
 
@@ -64,13 +65,11 @@ func Open(dir string, trusted ...ed25519.PublicKey) (*DB, error) {
 			trusted = []ed25519.PublicKey{own}
 		}
 	}
-	db := &DB{dir: dir, trusted: trusted, open: map[string]*segmentFile{}}
+	db := &DB{dir: dir, trusted: trusted, cache: table.NewCache(), open: map[string]*segmentFile{}}
 	if err := db.reload(); err != nil {
 		return nil, err
 	}
-	var err error
-	db.cache, err = table.NewCache()
-	return db, err
+	return db, nil
 }
 
 func (db *DB) reload() error {
@@ -139,6 +138,9 @@ func (db *DB) FindAll(ecosystem string, names []string, see func(i int, f Found)
 		if err != nil {
 			return err
 		}
+		if f == nil {
+			continue
+		}
 		err = f.table.FindAll(names, func(i int, values [][]byte) error {
 			for _, v := range values {
 				found := Found{Feed: s.Feed, Record: Record{Ecosystem: ecosystem, Package: names[i]}}
@@ -201,6 +203,9 @@ func (db *DB) one(p place, feed, key string, decode func([]byte) error) (bool, e
 		if err != nil {
 			return false, err
 		}
+		if f == nil {
+			continue
+		}
 		values, err := f.table.Find(key)
 		if err == nil && len(values) > 0 {
 			err = decode(values[len(values)-1])
@@ -214,7 +219,7 @@ func (db *DB) one(p place, feed, key string, decode func([]byte) error) (bool, e
 
 // EPSS returns the score of a CVE, nil when it has none.
 func (db *DB) EPSS(cve string) (*sekisho.EPSS, error) {
-	k, ok := parseCVE(cve)
+	k, ok := scores.Parse(cve)
 	if !ok {
 		return nil, nil
 	}
@@ -223,7 +228,10 @@ func (db *DB) EPSS(cve string) (*sekisho.EPSS, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e, err := f.epss.find(k); e != nil || err != nil {
+		if f == nil {
+			continue
+		}
+		if e, err := f.epss.Find(k); e != nil || err != nil {
 			return e, hinted(err)
 		}
 	}
@@ -274,3 +282,6 @@ func (f *FeedInfo) fill(m *manifest) {
 
 // Built returns when the database last changed.
 func (db *DB) Built() time.Time { return db.now.Load().manifest.Built }
+
+// Segments returns all files of the database.
+func (db *DB) Segments() []SegmentInfo { return slices.Clone(db.now.Load().manifest.Segments) }

@@ -139,7 +139,7 @@ func decodeRecord(b []byte, r *Record) error {
 	lists(hasAliases, &r.Aliases)
 	lists(hasAdvisories, &r.Advisories)
 	if has&hasStatus != 0 {
-		r.Status = d.word(statuses())
+		r.Status = d.word(statuses[:])
 	}
 	if has&hasRanges != 0 {
 		r.Ranges = d.ranges()
@@ -149,7 +149,7 @@ func decodeRecord(b []byte, r *Record) error {
 		r.Rating = d.text()
 	}
 	if has&hasSeverity != 0 {
-		r.Severity = d.word(severities())
+		r.Severity = d.word(severities[:])
 	}
 	if has&hasNote != 0 {
 		r.Note = d.text()
@@ -234,7 +234,7 @@ func decodeDetail(b []byte, t *Detail) error {
 func (d *decoder) ratings() []sekisho.Rating {
 	l := make([]sekisho.Rating, d.count(3))
 	for i := range l {
-		l[i] = sekisho.Rating{Source: d.text(), Severity: sekisho.Severity(d.word(severities())), Word: d.text()}
+		l[i] = sekisho.Rating{Source: d.text(), Severity: sekisho.Severity(d.word(severities[:])), Word: d.text()}
 	}
 	return l
 }

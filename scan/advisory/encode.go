@@ -64,21 +64,17 @@ const (
 
 // statuses and severities are written by number; 0 stands before a word that is
 // in neither list. Only ever append.
-func statuses() []string {
-	return []string{sekisho.StatusFixed, sekisho.StatusAffected, sekisho.StatusNotAffected, sekisho.StatusInvestigated,
+var (
+	statuses = [...]string{sekisho.StatusFixed, sekisho.StatusAffected, sekisho.StatusNotAffected, sekisho.StatusInvestigated,
 		sekisho.StatusDeferred, sekisho.StatusWontFix, sekisho.StatusEndOfLife, sekisho.StatusUnknown}
-}
-
-func severities() []string {
-	return []string{"none", "low", "medium", "high", "critical", "unknown", "negligible"}
-}
+	severities = [...]string{"none", "low", "medium", "high", "critical", "unknown"}
+)
 
 type encoder struct{ b []byte }
 
-func (e *encoder) number(n uint64)  { e.b = binary.AppendUvarint(e.b, n) }
-func (e *encoder) signed(n int64)   { e.b = binary.AppendVarint(e.b, n) }
-func (e *encoder) text(s string)    { e.number(uint64(len(s))); e.b = append(e.b, s...) }
-func (e *encoder) time(t time.Time) { e.signed(t.Unix()) }
+func (e *encoder) number(n uint64) { e.b = binary.AppendUvarint(e.b, n) }
+func (e *encoder) signed(n int64)  { e.b = binary.AppendVarint(e.b, n) }
+func (e *encoder) text(s string)   { e.number(uint64(len(s))); e.b = append(e.b, s...) }
 
 func (e *encoder) list(l []string) {
 	e.number(uint64(len(l)))
@@ -95,43 +91,37 @@ func (e *encoder) word(s string, known []string) {
 	}
 }
 
-// fields collects which fields are there and how each is written.
-type fields struct {
-	bits uint64
-	todo [16]func(*encoder)
-	n    int
+// bit returns a field's bit when the field is there.
+func bit(b uint64, is bool) uint64 {
+	if is {
+		return b
+	}
+	return 0
 }
 
-func (f *fields) flag(bit uint64, is bool) {
-	if is {
-		f.bits |= bit
+// optional fields are written when they are there.
+
+func (e *encoder) optText(s string) {
+	if s != "" {
+		e.text(s)
 	}
 }
 
-func (f *fields) add(bit uint64, is bool, write func(*encoder)) {
-	if is {
-		f.bits |= bit
-		f.todo[f.n] = write
-		f.n++
+func (e *encoder) optList(l []string) {
+	if len(l) > 0 {
+		e.list(l)
 	}
 }
 
-func (f *fields) text(bit uint64, s string) {
-	f.add(bit, s != "", func(e *encoder) { e.text(s) })
+func (e *encoder) optWord(s string, known []string) {
+	if s != "" {
+		e.word(s, known)
+	}
 }
 
-func (f *fields) list(bit uint64, l []string) {
-	f.add(bit, len(l) > 0, func(e *encoder) { e.list(l) })
-}
-
-func (f *fields) time(bit uint64, t time.Time) {
-	f.add(bit, !t.IsZero(), func(e *encoder) { e.time(t) })
-}
-
-func (f *fields) write(e *encoder) {
-	e.number(f.bits)
-	for _, write := range f.todo[:f.n] {
-		write(e)
+func (e *encoder) optTime(t time.Time) {
+	if !t.IsZero() {
+		e.signed(t.Unix())
 	}
 }
 
@@ -140,39 +130,46 @@ func (f *fields) write(e *encoder) {
 func appendRecord(b []byte, r *Record) []byte {
 	e := &encoder{b}
 	e.text(r.ID)
-	var f fields
-	f.flag(hasSource, r.Source)
-	f.flag(hasMalicious, r.Malicious)
-	f.list(hasAliases, r.Aliases)
-	f.list(hasAdvisories, r.Advisories)
-	f.add(hasStatus, r.Status != "", func(e *encoder) { e.word(r.Status, statuses()) })
-	f.add(hasRanges, len(r.Ranges) > 0, func(e *encoder) { e.ranges(r.Ranges) })
-	f.list(hasVersions, r.Versions)
-	f.text(hasRating, r.Rating)
-	f.add(hasSeverity, r.Severity != "", func(e *encoder) { e.word(r.Severity, severities()) })
-	f.text(hasNote, r.Note)
-	f.text(hasModule, r.Module)
-	f.list(hasArch, r.Arch)
-	f.list(hasBinaries, r.Binaries)
-	f.list(hasRepositories, r.Repositories)
-	f.add(hasSymbols, len(r.Symbols) > 0, func(e *encoder) { e.symbols(r.Symbols) })
-	f.time(hasFixed, r.Fixed)
-	f.write(e)
+	e.number(bit(hasSource, r.Source) | bit(hasMalicious, r.Malicious) | bit(hasAliases, len(r.Aliases) > 0) |
+		bit(hasAdvisories, len(r.Advisories) > 0) | bit(hasStatus, r.Status != "") | bit(hasRanges, len(r.Ranges) > 0) |
+		bit(hasVersions, len(r.Versions) > 0) | bit(hasRating, r.Rating != "") | bit(hasSeverity, r.Severity != "") |
+		bit(hasNote, r.Note != "") | bit(hasModule, r.Module != "") | bit(hasArch, len(r.Arch) > 0) |
+		bit(hasBinaries, len(r.Binaries) > 0) | bit(hasRepositories, len(r.Repositories) > 0) |
+		bit(hasSymbols, len(r.Symbols) > 0) | bit(hasFixed, !r.Fixed.IsZero()))
+	e.optList(r.Aliases)
+	e.optList(r.Advisories)
+	e.optWord(r.Status, statuses[:])
+	e.ranges(r.Ranges)
+	e.optList(r.Versions)
+	e.optText(r.Rating)
+	e.optWord(r.Severity, severities[:])
+	e.optText(r.Note)
+	e.optText(r.Module)
+	e.optList(r.Arch)
+	e.optList(r.Binaries)
+	e.optList(r.Repositories)
+	e.symbols(r.Symbols)
+	e.optTime(r.Fixed)
 	return e.b
 }
 
 func (e *encoder) ranges(l []Range) {
+	if len(l) == 0 {
+		return
+	}
 	e.number(uint64(len(l)))
 	for _, r := range l {
-		var f fields
-		f.text(hasIntroduced, r.Introduced)
-		f.text(hasFix, r.Fixed)
-		f.text(hasLast, r.Last)
-		f.write(e)
+		e.number(bit(hasIntroduced, r.Introduced != "") | bit(hasFix, r.Fixed != "") | bit(hasLast, r.Last != ""))
+		e.optText(r.Introduced)
+		e.optText(r.Fixed)
+		e.optText(r.Last)
 	}
 }
 
 func (e *encoder) symbols(l []Symbols) {
+	if len(l) == 0 {
+		return
+	}
 	e.number(uint64(len(l)))
 	for _, s := range l {
 		e.text(s.Package)
@@ -186,31 +183,39 @@ func (e *encoder) symbols(l []Symbols) {
 func appendDetail(b []byte, d *Detail) []byte {
 	e := &encoder{b}
 	e.text(d.ID)
-	var f fields
-	f.text(hasTitle, d.Title)
-	f.text(hasTitleJA, d.TitleJA)
-	f.add(hasRatings, len(d.Ratings) > 0, func(e *encoder) { e.ratings(d.Ratings) })
-	f.add(hasCVSS, len(d.CVSS) > 0, func(e *encoder) { e.cvss(d.CVSS) })
-	f.list(hasCWE, d.CWE)
-	f.list(hasCPEs, d.CPEs)
-	f.list(hasDetailAliases, d.Aliases)
-	f.time(hasPublished, d.Published)
-	f.time(hasModified, d.Modified)
-	f.time(hasWithdrawn, d.Withdrawn)
-	f.write(e)
+	e.number(bit(hasTitle, d.Title != "") | bit(hasTitleJA, d.TitleJA != "") | bit(hasRatings, len(d.Ratings) > 0) |
+		bit(hasCVSS, len(d.CVSS) > 0) | bit(hasCWE, len(d.CWE) > 0) | bit(hasCPEs, len(d.CPEs) > 0) |
+		bit(hasDetailAliases, len(d.Aliases) > 0) | bit(hasPublished, !d.Published.IsZero()) |
+		bit(hasModified, !d.Modified.IsZero()) | bit(hasWithdrawn, !d.Withdrawn.IsZero()))
+	e.optText(d.Title)
+	e.optText(d.TitleJA)
+	e.ratings(d.Ratings)
+	e.cvss(d.CVSS)
+	e.optList(d.CWE)
+	e.optList(d.CPEs)
+	e.optList(d.Aliases)
+	e.optTime(d.Published)
+	e.optTime(d.Modified)
+	e.optTime(d.Withdrawn)
 	return e.b
 }
 
 func (e *encoder) ratings(l []sekisho.Rating) {
+	if len(l) == 0 {
+		return
+	}
 	e.number(uint64(len(l)))
 	for _, r := range l {
 		e.text(r.Source)
-		e.word(string(r.Severity), severities())
+		e.word(string(r.Severity), severities[:])
 		e.text(r.Word)
 	}
 }
 
 func (e *encoder) cvss(l []sekisho.CVSS) {
+	if len(l) == 0 {
+		return
+	}
 	e.number(uint64(len(l)))
 	for _, c := range l {
 		e.text(c.Source)

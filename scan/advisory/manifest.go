@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,12 +35,21 @@ type SegmentInfo struct {
 	Kind   string    `json:"kind"`
 	Feed   string    `json:"feed"`
 	Part   string    `json:"part,omitempty"` // the ecosystem of records, the group of details and texts
-	File   string    `json:"file"`           // below the database's directory, with slashes
 	SHA256 string    `json:"sha256"`         // hexadecimal
 	Size   int64     `json:"size"`           // bytes
 	Keys   int       `json:"keys"`
 	Values int       `json:"values"`
 	Newest time.Time `json:"newest,omitzero"` // of details: the newest change
+}
+
+// File returns where the segment is below the database's directory, with
+// slashes. The name holds the beginning of the sum: no file ever changes.
+func (s *SegmentInfo) File() string {
+	ending := ".tbl"
+	if s.Kind == KindEPSS {
+		ending = ".epss"
+	}
+	return s.Kind + "/" + s.Feed + "/" + slug(s.Part) + "." + s.SHA256[:20] + ending
 }
 
 // feedEntry is a feed as the manifest knows it.
@@ -53,22 +63,22 @@ type feedEntry struct {
 	Newest     time.Time `json:"newest,omitzero"`
 }
 
-// manifest names what a database holds. It is one file: a line with the
-// signature, then JSON.
+// manifest names what a database holds. It is one file, which every scan reads:
+// a line with the signature of what follows, a line of JSON, and a line for
+// each segment.
 type manifest struct {
 	Schema   string        `json:"schema"`
 	Built    time.Time     `json:"built,omitzero"`
 	Feeds    []feedEntry   `json:"feeds"`
-	Segments []SegmentInfo `json:"segments"`
+	Segments []SegmentInfo `json:"-"`
 }
 
 // meta is what a segment says of itself.
 type meta struct {
-	Format int      `json:"format"`
-	Kind   string   `json:"kind"`
-	Feed   string   `json:"feed"`
-	Part   string   `json:"part,omitempty"`
-	Dates  []string `json:"dates,omitempty"` // of EPSS rows
+	Format int    `json:"format"`
+	Kind   string `json:"kind"`
+	Feed   string `json:"feed"`
+	Part   string `json:"part,omitempty"`
 }
 
 const (
@@ -120,25 +130,66 @@ func parseManifest(data []byte, trusted []ed25519.PublicKey) (*manifest, error) 
 	if !ed25519.Verify(trusted[i], body, signature) {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "the signature of the advisory database does not hold").WithHint(updateHint)
 	}
-	var m manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "read manifest: %w", err).WithHint(updateHint)
-	}
-	return &m, m.check()
+	return parseBody(string(body))
 }
 
-// check refuses names that lead out of the directory: the signer is trusted
-// with advisories, not with files.
-func (m *manifest) check() error {
-	if m.Schema != manifestSchema {
-		return sekisho.Errorf(sekisho.Invalid, "the advisory database has the form %q, not %s", m.Schema, manifestSchema).WithHint(updateHint)
+func parseBody(body string) (*manifest, error) {
+	var m manifest
+	head, rest, _ := strings.Cut(body, "\n")
+	if err := json.Unmarshal([]byte(head), &m); err != nil {
+		return nil, sekisho.Errorf(sekisho.Corrupt, "read manifest: %w", err).WithHint(updateHint)
 	}
-	for _, s := range m.Segments {
-		if !filepath.IsLocal(filepath.FromSlash(s.File)) || !strings.HasPrefix(s.File, s.Kind+"/") || len(s.SHA256) != 64 {
-			return sekisho.Errorf(sekisho.Corrupt, "the manifest names a file %q", s.File)
+	if m.Schema != manifestSchema {
+		return nil, sekisho.Errorf(sekisho.Invalid, "the advisory database has the form %q, not %s", m.Schema, manifestSchema).WithHint(updateHint)
+	}
+	m.Segments = make([]SegmentInfo, 0, strings.Count(rest, "\n"))
+	for rest != "" {
+		var line string
+		line, rest, _ = strings.Cut(rest, "\n")
+		s, err := parseSegment(line)
+		if err != nil {
+			return nil, sekisho.Errorf(sekisho.Corrupt, "read manifest: segment %.200q: %w", line, err).WithHint(updateHint)
+		}
+		m.Segments = append(m.Segments, s)
+	}
+	return &m, nil
+}
+
+// line writes a segment: kind, feed, sum, size, keys, values, the newest change
+// in seconds since 1970 or 0, and the quoted part.
+func (s *SegmentInfo) line() string {
+	newest := int64(0)
+	if !s.Newest.IsZero() {
+		newest = s.Newest.Unix()
+	}
+	return fmt.Sprintf("%s %s %s %d %d %d %d %q", s.Kind, s.Feed, s.SHA256, s.Size, s.Keys, s.Values, newest, s.Part)
+}
+
+// parseSegment reads a line. It refuses names that could lead out of the
+// directory: the signer is trusted with advisories, not with files.
+func parseSegment(line string) (s SegmentInfo, err error) {
+	s.Kind, line, _ = strings.Cut(line, " ")
+	s.Feed, line, _ = strings.Cut(line, " ")
+	s.SHA256, line, _ = strings.Cut(line, " ")
+	var numbers [4]int64
+	for i := range numbers {
+		var n string
+		n, line, _ = strings.Cut(line, " ")
+		if numbers[i], err = strconv.ParseInt(n, 10, 64); err != nil {
+			return s, err
 		}
 	}
-	return nil
+	if s.Part, err = strconv.Unquote(line); err != nil {
+		return s, err
+	}
+	s.Size, s.Keys, s.Values = numbers[0], int(numbers[1]), int(numbers[2])
+	if numbers[3] != 0 {
+		s.Newest = time.Unix(numbers[3], 0).UTC()
+	}
+	if rowOf(s.Kind) == 0 || !validFeed(s.Feed) || len(s.SHA256) != 64 || strings.Trim(s.SHA256, "0123456789abcdef") != "" {
+		return s, errors.New("a name is off")
+	}
+	return s, nil
 }
 
 func (m *manifest) feed(name string) *feedEntry {
@@ -158,17 +209,30 @@ func (m *manifest) sort() {
 	})
 }
 
-// write signs the manifest and puts it in place of the one before.
-func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
+// sign returns the manifest as it is kept and sent.
+func (m *manifest) sign(key ed25519.PrivateKey) ([]byte, error) {
 	m.Schema = manifestSchema
 	m.sort()
 	body, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+		return nil, fmt.Errorf("write manifest: %w", err)
+	}
+	body = append(body, '\n')
+	for i := range m.Segments {
+		body = append(append(body, m.Segments[i].line()...), '\n')
 	}
 	by := hex.EncodeToString(key.Public().(ed25519.PublicKey))
 	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, body))
-	return replaceFile(filepath.Join(dir, manifestFile), []byte(manifestHead+by+" "+sig+"\n"+string(body)), 0o644)
+	return []byte(manifestHead + by + " " + sig + "\n" + string(body)), nil
+}
+
+// write signs the manifest and puts it in place of the one before.
+func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
+	data, err := m.sign(key)
+	if err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(dir, manifestFile), data, 0o644)
 }
 
 // replaceFile writes a file beside and renames it, durably.

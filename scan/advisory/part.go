@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/scan/advisory/scores"
 	"sekisho/scan/advisory/table"
 )
 
@@ -23,7 +24,7 @@ type partWriter struct {
 	place  place
 	path   string
 	table  *table.Writer
-	epss   *epssWriter
+	epss   *scores.Writer
 	newest time.Time
 
 	old     *row // the first that is not written yet
@@ -42,10 +43,13 @@ func newPartWriter(b *Builder, kind byte, p place) (*partWriter, error) {
 	_ = f.Close()
 	_ = os.Remove(f.Name())
 	w := &partWriter{b: b, kind: kind, place: p, path: filepath.Clean(f.Name())}
-	if kind == rowEPSS {
-		w.epss, err = createEPSS(w.path)
-	} else {
-		w.table, err = table.Create(w.path, b.store.packer)
+	switch kind {
+	case rowEPSS:
+		w.epss, err = scores.Create(w.path)
+	case rowText: // read one by one, when somebody asks
+		w.table, err = table.Create(w.path, 4*table.DefaultBlock, b.store.packer)
+	default:
+		w.table, err = table.Create(w.path, 0, b.store.packer)
 	}
 	return w, err
 }
@@ -59,7 +63,7 @@ func (b *Builder) scan(seg SegmentInfo, see func(row) error) error {
 	defer f.close()
 	kind := rowOf(seg.Kind)
 	if kind == rowEPSS {
-		return f.epss.scan(func(k cveKey, e sekisho.EPSS) error {
+		return f.epss.Scan(func(k scores.Key, e sekisho.EPSS) error {
 			v := binary.BigEndian.AppendUint64(nil, math.Float64bits(e.Score))
 			v = binary.BigEndian.AppendUint64(v, math.Float64bits(e.Percentile))
 			return see(row{kind: kind, key: hex.EncodeToString(k[:]), value: append(v, e.Date...)})
@@ -69,7 +73,7 @@ func (b *Builder) scan(seg SegmentInfo, see func(row) error) error {
 		for _, v := range values {
 			id, ok := recordID(v)
 			if !ok {
-				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File, key)
+				return sekisho.Errorf(sekisho.Corrupt, "read %s: a value under %q is damaged", seg.File(), key)
 			}
 			if err := see(row{kind, seg.Part, key, string(id), 0, v}); err != nil {
 				return err
@@ -220,7 +224,7 @@ func (w *partWriter) write(key string) error {
 	if err != nil || len(v) < 16 {
 		return sekisho.Errorf(sekisho.Internal, "an EPSS row %q of %d bytes", key, len(v))
 	}
-	return w.epss.add(cveKey(b), sekisho.EPSS{
+	return w.epss.Add(scores.Key(b), sekisho.EPSS{
 		Score:      math.Float64frombits(binary.BigEndian.Uint64(v)),
 		Percentile: math.Float64frombits(binary.BigEndian.Uint64(v[8:])),
 		Date:       string(v[16:]),
@@ -246,7 +250,7 @@ func (w *partWriter) finish() (SegmentInfo, error) {
 	var info table.Info
 	var err error
 	if w.epss != nil {
-		info, err = w.epss.finish(m)
+		info, err = w.epss.Finish(m.json())
 	} else {
 		info, err = w.table.Finish(m.json())
 	}
@@ -265,7 +269,7 @@ func (w *partWriter) abort() {
 		w.stop()
 	}
 	if w.epss != nil {
-		w.epss.abort()
+		w.epss.Abort()
 	}
 	if w.table != nil {
 		w.table.Abort()

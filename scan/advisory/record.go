@@ -89,6 +89,9 @@ type Sink interface {
 	// Forget drops all records, details and texts with an id of this feed; what
 	// comes afterwards under the id is new.
 	Forget(id string)
+	// Record takes what an id says about a package. All that one document says
+	// about the package under the id comes one after another, with no other id
+	// between: when the id comes again later, that takes its place.
 	Record(Record) error
 	Detail(Detail, Text) error
 	Signal(Signal) error

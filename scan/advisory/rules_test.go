@@ -215,3 +215,84 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("%q", e)
 	}
 }
+
+// TestTwoFeeds: what two feeds say of one package comes apart, and an update of
+// one leaves the other's.
+func TestTwoFeeds(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	for _, name := range []string{"osv", "debian"} {
+		b := begin(t, s, advisory.Info{Name: name})
+		b.Replace("Debian")
+		put(t, b, rec("CVE-1", "Debian:12", "bash", name))
+		if err := b.Detail(advisory.Detail{ID: "CVE-1", Group: "Debian", Title: name}, advisory.Text{}); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, b, advisory.State{})
+	}
+	b := begin(t, s, advisory.Info{Name: "osv"})
+	b.Replace("Debian")
+	put(t, b, rec("CVE-2", "Debian:12", "bash", "new"))
+	b.Abort()
+	if _, err := b.Commit(advisory.State{}, now()); err == nil {
+		t.Error("an aborted update was committed")
+	}
+	if err := b.Record(rec("CVE-3", "Debian:12", "bash", "new")); err == nil {
+		t.Error("an update that ended took a record")
+	}
+	db := openDB(t, dir)
+	got, err := db.Find("Debian:12", "bash")
+	if err != nil || len(got) != 2 || got[0].Feed != "debian" || got[1].Feed != "osv" || got[0].Ranges[0].Fixed != "debian" || got[1].Ranges[0].Fixed != "osv" {
+		t.Errorf("%+v %v", got, err)
+	}
+	if got := db.Covers("Debian:12"); len(got) != 2 || got[0].Keys != 1 {
+		t.Errorf("%+v", got)
+	}
+	for _, name := range []string{"osv", "debian"} {
+		if d, ok, err := db.Detail(name, "Debian", "CVE-1"); !ok || err != nil || d.Title != name {
+			t.Errorf("%s: %+v %v %v", name, d, ok, err)
+		}
+	}
+}
+
+// TestDamagedManifest: the database is made anew rather than never again, but
+// not somebody else's.
+func TestDamagedManifest(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, dir)
+	first := func() *advisory.Builder {
+		b := begin(t, s, osvInfo())
+		put(t, b, rec("A", "npm", "one", "1"))
+		return b
+	}
+	commit(t, first(), advisory.State{Cursors: map[string]string{"a": "b"}})
+	path := filepath.Join(dir, "manifest")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, whole[:len(whole)-1], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.State("osv"); got.Cursors != nil {
+		t.Errorf("the state of a damaged database: %+v", got)
+	}
+	commit(t, first(), advisory.State{})
+	same(t, "again", find(t, dir, "npm", "one"), []advisory.Record{rec("A", "npm", "one", "1")})
+
+	head, rest, _ := strings.Cut(string(whole), "ed25519 ")
+	flip := map[byte]string{'0': "1"}[rest[0]]
+	if flip == "" {
+		flip = "0"
+	}
+	foreign := []byte(head + "ed25519 " + flip + rest[1:])
+	if err := os.WriteFile(path, foreign, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first().Commit(advisory.State{}, now()); sekisho.KindOf(err) != sekisho.Forbidden {
+		t.Errorf("somebody else's database was written: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || string(after) != string(foreign) {
+		t.Errorf("it was changed; %v", err)
+	}
+}

@@ -67,9 +67,7 @@ func (s *Store) prepare() (err error) {
 			return err
 		}
 	}
-	if s.cache, err = table.NewCache(); err != nil {
-		return err
-	}
+	s.cache = table.NewCache()
 	s.packer, err = table.NewPacker()
 	return err
 }
@@ -105,13 +103,21 @@ func (s *Store) Close() {
 	_ = s.lock.Close()
 }
 
-// manifest reads what the database holds; nothing is an empty one.
+// manifest reads what the database holds. Nothing is an empty one, and so is
+// what is damaged or of another version: feeds are read again from the start.
+// Somebody else's is not touched.
 func (s *Store) manifest() (*manifest, error) {
 	m, err := readManifest(s.dir, []ed25519.PublicKey{s.key.Public().(ed25519.PublicKey)})
-	if sekisho.KindOf(err) == sekisho.NotFound {
-		return &manifest{}, nil
+	if err == nil {
+		return m, nil
 	}
-	return m, err
+	switch sekisho.KindOf(err) {
+	case sekisho.NotFound, sekisho.Corrupt, sekisho.Invalid:
+		return &manifest{}, nil
+	case sekisho.Forbidden:
+		return nil, sekisho.Errorf(sekisho.Forbidden, "write: %w", err).WithHint("import it into a database of your own; to start anew, remove %s", filepath.Join(s.dir, manifestFile))
+	}
+	return nil, err
 }
 
 // status is what is known of a feed beside its segments. It is not signed and

@@ -124,6 +124,7 @@ type session struct {
 	narrowed []byte // a file in UTF-16, made UTF-8
 	depths   [maxDepth + 1]depth
 	expanded int64
+	limit    int64 // of expanded
 	members  int
 	locked   bool
 }
@@ -139,22 +140,24 @@ func (a *Analyzer) session() *session {
 			s.scanner = a.malware.NewScanner()
 		}
 	}
-	s.expanded, s.members = 0, 0
+	s.expanded, s.members, s.limit = 0, 0, maxExpanded
 	return s
 }
 
 // Analyze implements analyze.Analyzer.
 func (a *Analyzer) Analyze(f *analyze.File, r *analyze.Result) error {
 	s := a.session()
-	defer func() {
-		if s.locked {
-			s.locked = false
-			a.big.Unlock()
-		}
-	}()
+	defer s.unlock()
 	s.look(f.Path, f.Data, 0, r)
 	a.pool.Put(s) // not after a panic
 	return nil
+}
+
+func (s *session) unlock() {
+	if s.locked {
+		s.locked = false
+		s.big.Unlock()
+	}
 }
 
 // look shows one file's bytes to all engines, and what it holds after them.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -256,6 +257,52 @@ func TestStream(t *testing.T) {
 	if len(out.Problems) != 1 {
 		t.Errorf("problems %q, want a word about malware", out.Problems)
 	}
+}
+
+// TestArchiveTooLargeToHold wants the secrets and viruses in archives that pass
+// by in pieces, as in those that are held.
+func TestArchiveTooLargeToHold(t *testing.T) {
+	a := analyzer(t)
+	text := "a\nkey=" + token + "\n"
+	inner := tarball(t, file{"x.bin", strings.Repeat("\x00\x01filler", 1<<20)}, file{"etc/app.env", text}, file{"tmp/e.com", eicar})
+	for name, data := range map[string][]byte{
+		"a.tar": inner, "a.tar.gz": gzipped(t, inner), "a.tar.xz": xzed(t, inner), "a.tar.zst": zstded(t, inner),
+		"app.jar": zipped(t, file{"x.bin", strings.Repeat("\x00\x01filler", 1<<20)}, file{"etc/app.env", text}, file{"tmp/e.com", eicar}),
+	} {
+		var out analyze.Result
+		w := a.Stream(&analyze.File{Path: name, Size: analyze.MaxWhole + 1, Head: data[:analyze.HeadSize]}, &out)
+		for piece := range slices.Chunk(data, 1000) {
+			if _, err := w.Write(piece); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]int{}
+		for _, x := range out.Findings {
+			got[x.ID+" "+x.Location.Path]++
+		}
+		if len(got) != 2 || got["aws-access-key-id "+name+"!/etc/app.env"] != 1 || got["SKS_EICAR_Test_File "+name+"!/tmp/e.com"] != 1 || len(out.Problems) > 0 {
+			t.Errorf("%s: %v, problems %q", name, got, out.Problems)
+		}
+	}
+}
+
+// FuzzStream wants an end for anything that passes by.
+func FuzzStream(f *testing.F) {
+	a := analyzer(f)
+	for _, data := range [][]byte{zipped(f, file{"a", "b"}, file{"c/d", token}), gzipped(f, tarball(f, file{"x", eicar})), xzed(f, []byte("abc")), zstded(f, []byte("abc")), []byte(token)} {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var out analyze.Result
+		w := a.Stream(&analyze.File{Path: "x", Size: analyze.MaxWhole + 1, Head: data[:min(len(data), analyze.HeadSize)]}, &out)
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+	})
 }
 
 func FuzzAnalyze(f *testing.F) {

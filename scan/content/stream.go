@@ -24,8 +24,20 @@ type stream struct {
 	seen   map[string]bool // what the overlap showed already
 }
 
-// Stream implements analyze.Streamer.
+// Stream implements analyze.Streamer. Of an archive, each member is looked at
+// as it passes by.
 func (a *Analyzer) Stream(f *analyze.File, r *analyze.Result) io.WriteCloser {
+	if open := streamOpener(f.Head); open != nil {
+		name, limit := f.Path, max(maxExpanded, maxRatio*min(f.Size, 1<<40))
+		return analyze.Pull(func(in io.Reader) error {
+			s := a.session()
+			defer s.unlock()
+			s.limit = limit
+			err := open(s, name, in, 0, r)
+			a.pool.Put(s) // not after a panic
+			return err
+		})
+	}
 	if a.malware != nil {
 		r.Problem(fmt.Sprintf("%d bytes is more than the %d that are held in memory: not searched for malware", f.Size, analyze.MaxWhole))
 	}

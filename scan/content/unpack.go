@@ -16,6 +16,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"sekisho/internal/inflate"
+	"sekisho/internal/zipstream"
 	"sekisho/scan/analyze"
 )
 
@@ -24,7 +25,8 @@ const (
 	maxDepth    = 5
 	maxMembers  = 200_000
 	maxMember   = 32 << 20 // bytes of one member that are looked at
-	maxExpanded = 1 << 30  // bytes of all members together
+	maxExpanded = 1 << 30  // bytes of all members together, of a file that is held
+	maxRatio    = 8        // of those of a file that is not held to its own
 	heldFreely  = 4 << 20  // bytes that a session may hold without waiting for others
 	keptBuffer  = 1 << 20  // bytes of a buffer that is kept for the next file
 )
@@ -64,46 +66,75 @@ func inside(name string) string {
 	return ""
 }
 
-type open func(s *session, name string, data []byte, level int, r *analyze.Result) error
+// open looks into an archive that is in memory, openStream into one that passes
+// by.
+type (
+	open       func(s *session, name string, data []byte, level int, r *analyze.Result) error
+	openStream func(s *session, name string, in io.Reader, level int, r *analyze.Result) error
+)
 
+// opener knows archives by their first bytes.
 func opener(data []byte) open {
 	if len(data) < 8 {
 		return nil
 	}
 	switch {
-	case data[0] == 'P' && data[1] == 'K' && (data[2] == 3 && data[3] == 4 || data[2] == 5 && data[3] == 6):
+	case isZip(data):
 		return (*session).zip
-	case data[0] == 0x1f && data[1] == 0x8b && data[2] == 8:
-		return func(s *session, name string, data []byte, level int, r *analyze.Result) error {
-			d := &s.depths[level]
-			if d.gzip == nil {
-				d.gzip = inflate.NewReader(nil)
-			}
-			d.gzip.Reset(bytes.NewReader(data))
-			return s.single(name, ".gz", d.gzip, level, r)
-		}
-	case string(data[:3]) == "BZh" && data[3] >= '1' && data[3] <= '9' && string(data[4:7]) == "1AY":
-		return func(s *session, name string, data []byte, level int, r *analyze.Result) error {
-			return s.single(name, ".bz2", bzip2.NewReader(bytes.NewReader(data)), level, r)
-		}
-	case data[0] == 0x28 && data[1] == 0xb5 && data[2] == 0x2f && data[3] == 0xfd:
-		return (*session).zstd
-	case string(data[:6]) == "\xfd7zXZ\x00":
-		return (*session).xz
 	case string(data[:8]) == "!<arch>\n":
 		return (*session).ar
-	case len(data) >= 512 && string(data[257:262]) == "ustar":
-		return (*session).tar
 	case string(data[:6]) == "7z\xbc\xaf\x27\x1c", string(data[:6]) == "Rar!\x1a\x07", string(data[:4]) == "MSCF", string(data[:6]) == "070701":
 		return func(*session, string, []byte, int, *analyze.Result) error {
 			return errors.New("an archive of a form that is not opened (7z, rar, cab or cpio): looked at as it is")
 		}
 	}
+	if through := streamOpener(data); through != nil {
+		return func(s *session, name string, data []byte, level int, r *analyze.Result) error {
+			return through(s, name, bytes.NewReader(data), level, r)
+		}
+	}
 	return nil
 }
 
-func (s *session) zstd(name string, data []byte, level int, r *analyze.Result) error {
-	z, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
+// streamOpener knows the forms that are read from front to end.
+func streamOpener(head []byte) openStream {
+	if len(head) < 8 {
+		return nil
+	}
+	switch {
+	case isZip(head):
+		return (*session).zipStream
+	case head[0] == 0x1f && head[1] == 0x8b && head[2] == 8:
+		return (*session).gunzip
+	case string(head[:3]) == "BZh" && head[3] >= '1' && head[3] <= '9' && string(head[4:7]) == "1AY":
+		return func(s *session, name string, in io.Reader, level int, r *analyze.Result) error {
+			return s.single(name, ".bz2", bzip2.NewReader(in), level, r)
+		}
+	case head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd:
+		return (*session).zstd
+	case string(head[:6]) == "\xfd7zXZ\x00":
+		return (*session).xz
+	case len(head) >= 512 && string(head[257:262]) == "ustar":
+		return (*session).tarStream
+	}
+	return nil
+}
+
+func isZip(head []byte) bool {
+	return head[0] == 'P' && head[1] == 'K' && (head[2] == 3 && head[3] == 4 || head[2] == 5 && head[3] == 6)
+}
+
+func (s *session) gunzip(name string, in io.Reader, level int, r *analyze.Result) error {
+	d := &s.depths[level]
+	if d.gzip == nil {
+		d.gzip = inflate.NewReader(nil)
+	}
+	d.gzip.Reset(in)
+	return s.single(name, ".gz", d.gzip, level, r)
+}
+
+func (s *session) zstd(name string, in io.Reader, level int, r *analyze.Result) error {
+	z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		return fmt.Errorf("open zstd: %w", err)
 	}
@@ -111,8 +142,8 @@ func (s *session) zstd(name string, data []byte, level int, r *analyze.Result) e
 	return s.single(name, ".zst", z, level, r)
 }
 
-func (s *session) xz(name string, data []byte, level int, r *analyze.Result) error {
-	x, err := xz.ReaderConfig{DictCap: 64 << 20, SingleStream: false}.NewReader(bytes.NewReader(data))
+func (s *session) xz(name string, in io.Reader, level int, r *analyze.Result) error {
+	x, err := xz.ReaderConfig{DictCap: 64 << 20, SingleStream: false}.NewReader(in)
 	if err != nil {
 		return fmt.Errorf("open xz: %w", err)
 	}
@@ -133,10 +164,6 @@ func (s *session) single(name, ext string, in io.Reader, level int, r *analyze.R
 		return s.tarStream(name, whole, level, r)
 	}
 	return s.member(name+"!/"+inner, whole, -1, level, r)
-}
-
-func (s *session) tar(name string, data []byte, level int, r *analyze.Result) error {
-	return s.tarStream(name, bytes.NewReader(data), level, r)
 }
 
 func (s *session) tarStream(name string, in io.Reader, level int, r *analyze.Result) error {
@@ -166,7 +193,7 @@ type capped struct {
 
 func (c *capped) Read(b []byte) (int, error) {
 	n, err := c.Reader.Read(b)
-	if c.s.expanded += int64(n); c.s.expanded > maxExpanded {
+	if c.s.expanded += int64(n); c.s.expanded > c.s.limit {
 		return 0, errBounds
 	}
 	return n, err
@@ -211,6 +238,34 @@ func (s *session) zip(name string, data []byte, level int, r *analyze.Result) er
 	return nil
 }
 
+// zipStream reads a zip archive that is not held, without its directory.
+func (s *session) zipStream(name string, in io.Reader, level int, r *analyze.Result) error {
+	z := zipstream.New(in)
+	for {
+		m, err := z.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read zip: %w", err)
+		}
+		if z.Expanded() > s.limit {
+			return errBounds
+		}
+		if m.Size == 0 || strings.HasSuffix(m.Name, "/") {
+			continue
+		}
+		member := name + "!/" + clean(m.Name)
+		err = s.member(member, z, m.Size, level, r)
+		if errors.Is(err, errBounds) {
+			return err
+		}
+		if err != nil {
+			r.Problem(inside(member) + err.Error())
+		}
+	}
+}
+
 // ar reads the archive of Debian packages and static libraries (ar(5)).
 func (s *session) ar(name string, data []byte, level int, r *analyze.Result) error {
 	for rest := data[8:]; len(rest) >= 60; {
@@ -245,7 +300,7 @@ func (s *session) member(name string, in io.Reader, size int64, level int, r *an
 		s.locked = true
 	}
 	d := &s.depths[level]
-	limit := min(int64(maxMember)>>level, maxExpanded-s.expanded)
+	limit := min(int64(maxMember)>>level, s.limit-s.expanded)
 	data, err := fill(d.buf[:0], io.LimitReader(in, limit+1), min(size, limit))
 	n := int64(len(data))
 	s.expanded += n
@@ -261,7 +316,7 @@ func (s *session) member(name string, in io.Reader, size int64, level int, r *an
 		return fmt.Errorf("decompress: %w", err)
 	}
 	s.look(name, data, level+1, r)
-	if s.expanded >= maxExpanded {
+	if s.expanded >= s.limit {
 		return errBounds
 	}
 	return nil

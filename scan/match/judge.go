@@ -158,7 +158,7 @@ func mainline(repo string) bool {
 		return repo == "main" || repo == "core"
 	}
 	parts := strings.Split(cpe, ":")
-	return len(parts) >= 3 && parts[1] == "redhat" && (parts[2] == "enterprise_linux" || parts[2] == "rhel_software_collections" || strings.HasPrefix(parts[2], "enterprise_linux_"))
+	return len(parts) >= 3 && parts[1] == "redhat" && slices.Contains([]string{"enterprise_linux", "rhel_software_collections"}, parts[2])
 }
 
 // pro says that a fix exists for customers only.
@@ -258,12 +258,21 @@ func write(x advisory.Range) string {
 	case x.Fixed != "":
 		parts = append(parts, "< "+x.Fixed)
 	case x.Last != "":
-		parts = append(parts, "<= "+x.Last)
+		parts = append(parts, lastly(x.Last))
 	}
 	if len(parts) == 0 {
 		return "all versions"
 	}
 	return strings.Join(parts, ", ")
+}
+
+// lastly writes a last affected version. One that ends in a tilde, which sorts
+// before everything, stands for all before what it is cut from.
+func lastly(v string) string {
+	if before, ok := strings.CutSuffix(v, "~"); ok {
+		return "< " + before
+	}
+	return "<= " + v
 }
 
 // reach tells whether Go programs hold what the record says is vulnerable, and
@@ -284,7 +293,7 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 			if answer == sekisho.ReachableNo {
 				answer = sekisho.ReachableUnknown
 			}
-		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return holds(program, s) }):
+		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return m.holds(program, s) }):
 			holders = append(holders, path)
 			answer = sekisho.ReachableYes
 		}
@@ -295,10 +304,16 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 	return answer, holders
 }
 
-// holds reports whether a program has one of the functions. Platforms are those
-// of Linux: that is where containers run.
-func holds(program Functions, s advisory.Symbols) bool {
+// holds reports whether a program has one of the functions. Operating systems
+// are those of Linux: that is where containers run. Where nothing says which
+// processor the target is for, the flaws of all are meant.
+func (m *matcher) holds(program Functions, s advisory.Symbols) bool {
 	if len(s.GOOS) > 0 && !slices.Contains(s.GOOS, "linux") {
+		return false
+	}
+	_, processor, _ := strings.Cut(m.report.Target.Platform, "/")
+	processor, _, _ = strings.Cut(processor, "/") // of arm/v7
+	if len(s.GOARCH) > 0 && processor != "" && !slices.Contains(s.GOARCH, processor) {
 		return false
 	}
 	if len(s.Names) == 0 {

@@ -233,3 +233,21 @@ func TestReachable(t *testing.T) {
 		}
 	}
 }
+
+// TestProcessor holds that a flaw of other processors is none of the target's,
+// and that of an unknown processor's it may be.
+func TestProcessor(t *testing.T) {
+	rec := fixed("GO-2025-3447", "Go", "stdlib", "1.22.12")
+	rec.Symbols = []advisory.Symbols{{Package: "crypto/internal/nistec", GOARCH: []string{"ppc64le"}, Names: []string{"P256Point.SetBytes"}}}
+	db := known{records: map[string][]advisory.Record{"osv": {rec}}}
+	held := functions{"crypto/internal/nistec.P256Point.SetBytes": true}
+	for platform, want := range map[string]string{"linux/amd64": "no", "linux/ppc64le": "yes", "linux/arm/v7": "no", "": "yes"} {
+		r := &sekisho.Report{Target: sekisho.Target{Platform: platform}, Packages: []sekisho.Package{{Name: "stdlib", Version: "1.21.0", Type: "golang", Found: sekisho.Embedded, Locations: []string{"app"}}}}
+		if err := match.Match(db, r, match.Options{Programs: func(string) (match.Functions, bool) { return held, true }}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Findings[0].Reachable; got != want {
+			t.Errorf("%q: reachable %q, want %q", platform, got, want)
+		}
+	}
+}

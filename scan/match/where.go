@@ -59,6 +59,12 @@ func Distribution(os *sekisho.OS) (ecosystem string, approximate bool) {
 		if strings.Contains(os.Version, "_alpha") || os.Version == "edge" {
 			return "Alpine:edge", false
 		}
+	case "sle-micro", "sle-micro-rancher", "sl-micro":
+		return "SUSE:Micro " + numbers(os.Version, 2), false
+	case "openeuler": // a service pack is in the name only: "openEuler 22.03 (LTS-SP4)"
+		if _, pack, ok := strings.Cut(os.Name, "("); ok {
+			return "openEuler:" + numbers(os.Version, 2) + "-" + strings.TrimRight(pack, " )"), false
+		}
 	case "centos", "scientific", "eurolinux", "virtuozzo", "circle", "navylinux":
 		return "Red Hat:" + numbers(os.Version, 1), true
 	case "amzn":

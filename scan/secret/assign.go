@@ -40,6 +40,36 @@ func assignment(data []byte, upto int) (value span, quote byte, ok bool) {
 	return span{from, i}, quote, i > from
 }
 
+// wrapped returns where quoted values may begin that are wrapped in something
+// before they are assigned to the name that ends at upto: b"…", new("…"), or
+// that stand behind a name in quotes without an operator. A few bytes only.
+func wrapped(data []byte, upto int) (begins []int) {
+	i := upto
+	for end := min(upto+maxNameTail, len(data)); i < end && (nameByte[data[i]] || data[i] == ','); {
+		i++
+	}
+	name := i
+	for end := min(i+10, len(data)); i < end && (isQuote(data[i]) || data[i] == ' ' || data[i] == '\t'); {
+		i++
+	}
+	operators := i
+	for end := min(i+4, len(data)); i < end && (data[i] == '=' || data[i] == '>' || data[i] == '<' || data[i] == ':' || data[i] == '|'); {
+		i++
+	}
+	if i == operators && i-name > 2 && isQuote(data[i-1]) {
+		return []int{i}
+	}
+	if i == operators {
+		return nil
+	}
+	for end := min(i+7, len(data)); i < end && data[i] != '\n'; i++ {
+		if isQuote(data[i]) {
+			begins = append(begins, i+1)
+		}
+	}
+	return begins
+}
+
 // operator skips what stands between a name and its value.
 func operator(data []byte, i int) (int, bool) {
 	if i >= len(data) {

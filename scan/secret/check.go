@@ -38,6 +38,8 @@ func judge(check string, v []byte, name string, sure Confidence) Confidence {
 	switch check {
 	case "crc62":
 		return checksum62(v)
+	case "form":
+		return Possible
 	case "crc-hex":
 		return checksumHex(v)
 	case "aws":

@@ -16,7 +16,7 @@ import (
 )
 
 // Version changes when the same bytes would give other findings.
-const Version = 3
+const Version = 4
 
 // Engine is a set of rules made ready. It may be used by several goroutines.
 type Engine struct {
@@ -300,14 +300,33 @@ func (s *Scanner) near(f *form, i int32, at, after int) {
 	if s.file.Binary || s.public || after-at < 6 && !wordStart(s.data, at) || f.path != nil && !f.path.MatchString(s.file.Path) {
 		return
 	}
-	value, _, ok := assignment(s.data, after)
-	if !ok || value.upto-value.from < 8 {
+	f.compile()
+	if s.assigned(f, i, after) {
 		return
 	}
-	f.compile()
+	for _, from := range wrapped(s.data, after) {
+		upto := min(len(s.data), from+f.after)
+		if !s.afford(i, upto-from) {
+			return
+		}
+		if m := f.re.FindIndex(s.data[from:upto]); m != nil && from+m[1] < len(s.data) && isQuote(s.data[from+m[1]]) {
+			value := span{from, from + m[1]}
+			s.take(f, value, value, Likely)
+			return
+		}
+	}
+}
+
+// assigned takes the value that is assigned to the name, and reports whether
+// there is one of the right form.
+func (s *Scanner) assigned(f *form, i int32, after int) bool {
+	value, _, ok := assignment(s.data, after)
+	if !ok || value.upto-value.from < 8 {
+		return false
+	}
 	upto := min(len(s.data), value.from+f.after)
 	if !s.afford(i, upto-value.from) {
-		return
+		return true
 	}
 	sure := Likely
 	m := f.re.FindIndex(s.data[value.from:upto])
@@ -317,10 +336,11 @@ func (s *Scanner) near(f *form, i int32, at, after int) {
 		m = f.re.FindIndex(s.data[value.from:upto])
 	}
 	if m == nil || !ends(s.data, value.from+m[1]) {
-		return
+		return false
 	}
 	value.upto = value.from + m[1]
 	s.take(f, value, value, sure)
+	return true
 }
 
 // wordStart reports whether a name's word begins at i: apiKey has one at K.

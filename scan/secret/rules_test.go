@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sekisho"
+	"sekisho/internal/draw"
 	"sekisho/internal/literal"
 	"sekisho/internal/siphash"
 	"sekisho/scan/secret"
@@ -40,53 +41,6 @@ func engine(t testing.TB, more ...secret.Config) detector {
 	return detector{e, set}
 }
 
-// sample draws a text that an expression matches.
-func sample(r *rand.Rand, re *syntax.Regexp) string {
-	var b strings.Builder
-	switch re.Op {
-	case syntax.OpLiteral:
-		for _, c := range re.Rune {
-			b.WriteRune(c)
-		}
-	case syntax.OpCharClass:
-		var chars []rune
-		for i := 0; i < len(re.Rune); i += 2 {
-			for c := max(re.Rune[i], '!'); c <= min(re.Rune[i+1], '~'); c++ {
-				chars = append(chars, c)
-			}
-		}
-		if len(chars) == 0 {
-			return " "
-		}
-		b.WriteRune(chars[r.IntN(len(chars))])
-	case syntax.OpAnyCharNotNL, syntax.OpAnyChar:
-		b.WriteByte("abcdefgh12345"[r.IntN(13)])
-	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
-		low, high := re.Min, re.Max
-		switch re.Op {
-		case syntax.OpStar:
-			low, high = 0, 3
-		case syntax.OpPlus:
-			low, high = 10, 12
-		case syntax.OpQuest:
-			low, high = 0, 1
-		}
-		if high < 0 {
-			high = low + 3
-		}
-		for range low + r.IntN(min(high, low+20)-low+1) {
-			b.WriteString(sample(r, re.Sub[0]))
-		}
-	case syntax.OpAlternate:
-		return sample(r, re.Sub[r.IntN(len(re.Sub))])
-	default:
-		for _, s := range re.Sub {
-			b.WriteString(sample(r, s))
-		}
-	}
-	return b.String()
-}
-
 // TestEveryKindIsFound draws secrets of every kind from the kind's own form
 // and wants each found under its name, in a file of settings, in one long line
 // and behind an escape.
@@ -111,7 +65,7 @@ func TestEveryKindIsFound(t *testing.T) {
 			missed := 0
 			const rounds = 20
 			for range rounds {
-				v := sample(r, tree)
+				v := draw.Text(r, tree)
 				if len(rule.Near) > 0 {
 					v = rule.Near[r.IntN(len(rule.Near))] + "_value=" + v
 				}

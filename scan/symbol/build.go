@@ -11,6 +11,7 @@ const (
 	maxEntries  = 2 << 20
 	maxPackages = 64 << 10 // whose hashes are remembered
 	maxPending  = 64 << 10 // functions of package main
+	maxText     = 16 << 20 // bytes of the names of both
 	maxReplaced = 1 << 10
 )
 
@@ -22,6 +23,7 @@ type Builder struct {
 	last     string // package, and its hash
 	lastHash hash
 	main     []string
+	text     int // bytes of names that are held
 	replaced []Replaced
 	partial  bool
 	any      bool
@@ -31,11 +33,11 @@ type Builder struct {
 func (b *Builder) Add(pkg, name []byte) {
 	b.any = true
 	if string(pkg) == "main" {
-		if len(b.main) < maxPending {
-			b.main = append(b.main, string(name))
-		} else {
+		if len(b.main) >= maxPending || b.text >= maxText {
 			b.partial = true
+			return
 		}
+		b.main, b.text = append(b.main, string(name)), b.text+len(name)
 		return
 	}
 	b.note(b.hash(pkg).with(string(name)))
@@ -53,10 +55,10 @@ func (b *Builder) hash(pkg []byte) hash {
 		}
 		h = hashOf(string(pkg))
 		b.note(h.with(""))
-		if len(b.packages) >= maxPackages {
+		if len(b.packages) >= maxPackages || b.text >= maxText {
 			return h
 		}
-		b.packages[string(pkg)] = h
+		b.packages[string(pkg)], b.text = h, b.text+len(pkg)
 	}
 	b.last, b.lastHash = string(pkg), h
 	return h

@@ -140,12 +140,19 @@ func (d decoded) has(h uint64) bool {
 	prints := d.counts[uint64(len(d.counts))-d.count*fingerprint:]
 	bucket, want := split(h, d.log)
 	counts, before, size := d.counts, uint64(0), uint64(0)
+	for ; bucket >= 8 && len(counts) >= 8; bucket -= 8 { // eight counts at once, where each has one byte
+		eight := binary.LittleEndian.Uint64(counts)
+		if eight&0x8080808080808080 != 0 {
+			break
+		}
+		pairs := eight&0x00ff00ff00ff00ff + eight>>8&0x00ff00ff00ff00ff
+		before += pairs * 0x0001000100010001 >> 48
+		counts = counts[8:]
+	}
 	for range bucket + 1 {
 		before += size
-		n, used := uint64(0), 1
-		if len(counts) > 0 && counts[0] < 0x80 {
-			n = uint64(counts[0])
-		} else if n, used = binary.Uvarint(counts); used <= 0 {
+		n, used := binary.Uvarint(counts)
+		if used <= 0 {
 			return false
 		}
 		counts, size = counts[used:], n

@@ -1,6 +1,7 @@
 package symbol
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 )
@@ -37,13 +38,13 @@ func TestSet(t *testing.T) {
 			}
 		}
 		wrong := 0
-		for i := range 200_000 {
+		for i := range 40_000 {
 			if read.Has("example.com/other", fmt.Sprintf("F%d", i)) {
 				wrong++
 			}
 		}
-		if wrong > 4 {
-			t.Errorf("%d: %d of 200000 absent functions are found", n, wrong)
+		if wrong > 2 {
+			t.Errorf("%d: %d of 40000 absent functions are found", n, wrong)
 		}
 	}
 }
@@ -86,6 +87,28 @@ func TestBound(t *testing.T) {
 	}
 	if _, err := Parse(s.Bytes()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLongNames holds that names of packages and of package main are not kept
+// without bound, and that the functions are known all the same.
+func TestLongNames(t *testing.T) {
+	var b Builder
+	long := bytes.Repeat([]byte("x"), 16<<10)
+	for i := range 3000 {
+		b.Add(fmt.Appendf(long, "%d", i), []byte("F"))
+	}
+	if b.text > maxText+(32<<10) {
+		t.Errorf("%d bytes of names are held, want at most %d", b.text, maxText)
+	}
+	if s := b.Set(""); !s.Complete() || !s.Has(string(long)+"2999", "F") || !s.HasPackage(string(long)+"2999") {
+		t.Error("a function of a package with a long name is missing")
+	}
+	for range 3000 {
+		b.Add([]byte("main"), long)
+	}
+	if b.Set("").Complete() {
+		t.Error("a program whose names are too long in all counts as known whole")
 	}
 }
 

@@ -1,13 +1,16 @@
 package walk
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -52,7 +55,7 @@ func Layer(ctx context.Context, l image.Layer, o Options, visit Visitor) (Summar
 	if err != nil {
 		return Summary{}, err
 	}
-	p := newPipe(ctx, rc, o.Limits, l.DiffID == "" && l.Digest != "")
+	p := newPipe(ctx, rc, l, o.Limits)
 	t := &tarReader{in: &p.Content, options: o, visit: visit}
 	err = t.run()
 	if err == nil {
@@ -71,7 +74,7 @@ func Layer(ctx context.Context, l image.Layer, o Options, visit Visitor) (Summar
 	s := Summary{DiffID: p.diffID(), Digest: l.Digest, Size: p.size, Stored: p.stored.Load(), Entries: t.entries}
 	if p.storedHash != nil {
 		s.Digest = digest(p.storedHash)
-	} else if p.plain {
+	} else if p.plain && algorithm(l.Digest) == algorithm(s.DiffID) {
 		s.Digest = s.DiffID
 	}
 	return s, verify(l, s)
@@ -100,7 +103,26 @@ func verify(l image.Layer, s Summary) error {
 }
 
 func digest(h hash.Hash) sekisho.Digest {
-	return sekisho.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
+	name := "sha256:"
+	if h.Size() == sha512.Size {
+		name = "sha512:"
+	}
+	return sekisho.Digest(name + hex.EncodeToString(h.Sum(nil)))
+}
+
+// algorithm is that of a digest, sha256 where there is none.
+func algorithm(d sekisho.Digest) string {
+	name, _, _ := strings.Cut(string(d), ":")
+	return cmp.Or(name, "sha256")
+}
+
+// hashFor returns the hash that a digest was made with (descriptor.md,
+// "Registered algorithms").
+func hashFor(d sekisho.Digest) hash.Hash {
+	if algorithm(d) == "sha512" {
+		return sha512.New()
+	}
+	return sha256.New()
 }
 
 // chunkSize is how many bytes travel together, and chunks how many such pieces
@@ -136,12 +158,12 @@ type pipe struct {
 	err        error // of the reading goroutine; valid once walk is closed
 }
 
-func newPipe(ctx context.Context, rc io.ReadCloser, limits Limits, hashStored bool) *pipe {
+func newPipe(ctx context.Context, rc io.ReadCloser, l image.Layer, limits Limits) *pipe {
 	p := &pipe{rc: rc, free: make(chan *chunk, chunks), walk: make(chan *chunk, chunks), sum: make(chan *chunk, chunks),
-		stop: make(chan struct{}), hash: sha256.New(), limits: limits}
+		stop: make(chan struct{}), hash: hashFor(l.DiffID), limits: limits}
 	p.Content.more = p.next
-	if hashStored {
-		p.storedHash = sha256.New()
+	if l.DiffID == "" && l.Digest != "" {
+		p.storedHash = hashFor(l.Digest)
 	}
 	for range chunks {
 		p.free <- &chunk{}

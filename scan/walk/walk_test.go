@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
@@ -124,6 +125,30 @@ func TestForms(t *testing.T) {
 		}
 		if d := sekisho.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(plain))); s.DiffID != d || s.Size != int64(len(plain)) {
 			t.Errorf("%s: diff id %s of %d bytes, want %s of %d", name, s.DiffID, s.Size, d, len(plain))
+		}
+	}
+}
+
+// TestSHA512 wants digests of the other algorithm checked as well, and layers
+// that have them read.
+func TestSHA512(t *testing.T) {
+	plain := archive(t, file("a", "one"))
+	packed := zip(t, plain)
+	of := func(data []byte) sekisho.Digest { return sekisho.Digest(fmt.Sprintf("sha512:%x", sha512.Sum512(data))) }
+	for _, c := range []struct {
+		name         string
+		data         []byte
+		diff, digest sekisho.Digest
+		want         string
+	}{
+		{"both", packed, of(plain), of(packed), ""}, {"only the digest", packed, "", of(packed), ""}, {"uncompressed", plain, sekisho.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256(plain))), of(plain), ""},
+		{"wrong diff id", packed, of(packed), "", "has diff id sha512:"}, {"wrong digest", packed, "", of(plain), "has digest sha512:"},
+	} {
+		l := layer(c.data)
+		l.DiffID, l.Digest = c.diff, c.digest
+		_, s, err := list(l, walk.Options{})
+		if c.want == "" && (err != nil || c.diff != "" && s.DiffID != c.diff) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %s, %v, want %q", c.name, s.DiffID, err, c.want)
 		}
 	}
 }

@@ -53,12 +53,12 @@ func write(t *tar.Writer, p *advisory.Parcel, built time.Time) error {
 		if err != nil {
 			return err
 		}
-		err = header(s.File, s.Size)
+		err = header(s.File(), s.Size)
 		if err == nil {
 			_, err = io.Copy(t, f)
 		}
 		if err := errors.Join(err, f.Close()); err != nil {
-			return fmt.Errorf("%s: %w", s.File, err)
+			return fmt.Errorf("%s: %w", s.File(), err)
 		}
 	}
 	return nil
@@ -110,12 +110,12 @@ func (b *Reader) Open(s advisory.SegmentInfo) (io.ReadCloser, error) {
 	for {
 		h, err := b.tar.Next()
 		if err == io.EOF {
-			return nil, corrupt(fmt.Errorf("it lacks %s", s.File))
+			return nil, corrupt(fmt.Errorf("it lacks %s", s.File()))
 		}
 		if err != nil {
 			return nil, corrupt(err)
 		}
-		if h.Name == s.File && h.Typeflag == tar.TypeReg {
+		if h.Name == s.File() && h.Typeflag == tar.TypeReg {
 			return io.NopCloser(reader{b.tar}), nil
 		}
 	}

@@ -6,8 +6,10 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -246,6 +248,21 @@ func TestErrors(t *testing.T) {
 				t.Errorf("left behind: %v %v", left, err)
 			}
 		})
+	}
+}
+
+// TestNoSuchHost: a name that does not exist is not asked for again, one that
+// cannot be resolved now is.
+func TestNoSuchHost(t *testing.T) {
+	c, _ := client(t, Options{})
+	x := &transfer{c: c, url: &url.URL{Scheme: "https", Host: "feeds.example", Path: "/x"}}
+	var e *sekisho.Error
+	if err := x.broken(t.Context(), &url.Error{Op: "Get", Err: &net.DNSError{Name: "feeds.example", IsNotFound: true}}); !errors.As(err, &e) || !strings.Contains(e.Hint, "advisory import") {
+		t.Errorf("no such host: %v", err)
+	}
+	var a *again
+	if err := x.broken(t.Context(), &url.Error{Op: "Get", Err: &net.DNSError{Name: "feeds.example", IsTemporary: true}}); !errors.As(err, &a) {
+		t.Errorf("no answer: %v", err)
 	}
 }
 

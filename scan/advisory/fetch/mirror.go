@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"sekisho"
@@ -19,9 +21,10 @@ import (
 
 // Mirror returns a client that gets a feed's documents from a mirror instead:
 // from is the mirror's URL or directory, base the address that the feed knows.
-// A document BASE/REST is looked for at FROM/FEED/REST and then, as wget keeps
-// it, at FROM/HOST/PATH; any other document at FROM/HOST/PATH. A query stays
-// part of the name.
+// A document BASE/REST is looked for at FROM/FEED/REST (for osv-npm and its like
+// also at FROM/osv/REST) and then, as wget keeps it, at FROM/HOST/PATH; any other
+// document at FROM/HOST/PATH. A query stays part of the name. The place that had
+// the last document is looked at first.
 func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 	if u, err := url.Parse(from); err == nil && u.Scheme == "file" {
 		from = u.Path
@@ -32,6 +35,7 @@ func Mirror(c advisory.Client, from, feed, base string) advisory.Client {
 type mirror struct {
 	client           advisory.Client
 	from, feed, base string
+	last             atomic.Int32 // which of the places had the last document
 }
 
 // Get opens the mirror's copy of a document.
@@ -40,17 +44,53 @@ func (m *mirror) Get(ctx context.Context, address string, v advisory.Validator) 
 	if err != nil {
 		return nil, err
 	}
-	var first error
-	for _, p := range places {
-		doc, err := m.client.Get(ctx, p, v)
-		if err == nil || sekisho.KindOf(err) != sekisho.NotFound {
-			return doc, err
-		}
-		if first == nil {
-			first = err
+	last := min(int(m.last.Load()), len(places)-1)
+	order := []int{last}
+	for i := range places {
+		if i != last {
+			order = append(order, i)
 		}
 	}
-	return nil, first
+	var missing error
+	for _, i := range order {
+		doc, err := m.client.Get(ctx, places[i], v)
+		if err == nil {
+			m.last.Store(int32(i))
+		}
+		if sekisho.KindOf(err) != sekisho.NotFound {
+			return doc, err
+		}
+		missing = cmp.Or(missing, err)
+	}
+	return nil, missing
+}
+
+// Login returns a client that gives a user's name and password to one host, so
+// that they need not be part of addresses that are kept. It also returns the
+// address without them.
+func Login(c advisory.Client, address string) (advisory.Client, string) {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return c, address
+	}
+	user := u.User
+	u.User = nil
+	return &login{c, u.Scheme + "://" + u.Host + "/", user}, u.String()
+}
+
+type login struct {
+	client advisory.Client
+	host   string // scheme://host/
+	user   *url.Userinfo
+}
+
+// Get opens a document.
+func (l *login) Get(ctx context.Context, address string, v advisory.Validator) (*advisory.Document, error) {
+	if rest, ok := strings.CutPrefix(address, l.host); ok {
+		scheme, host, _ := strings.Cut(l.host, "://")
+		address = scheme + "://" + l.user.String() + "@" + host + rest
+	}
+	return l.client.Get(ctx, address, v)
 }
 
 // places are the addresses where the mirror may have it.
@@ -62,6 +102,9 @@ func (m *mirror) places(address string) ([]string, error) {
 	var names []string
 	if rest, ok := strings.CutPrefix(address, m.base+"/"); ok {
 		names = append(names, m.feed+"/"+rest)
+		if bucket, _, ok := strings.Cut(m.feed, "-"); ok { // osv-npm and its like are directories of one bucket
+			names = append(names, bucket+"/"+rest)
+		}
 	}
 	names = append(names, u.Host+strings.TrimPrefix(address, u.Scheme+"://"+u.Host))
 	for i, name := range names {

@@ -3,8 +3,10 @@ package fetch
 import (
 	"bytes"
 	"compress/gzip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sekisho"
@@ -85,6 +87,56 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+// TestMirrorOfFamily: feeds of one bucket may share a directory; the place that
+// had a document is asked first for the next.
+func TestMirrorOfFamily(t *testing.T) {
+	const base = "https://storage.example/bucket"
+	s := feedserver.New(t)
+	s.Put("/osv/npm/all.zip", []byte("family"))
+	s.Put("/storage.example/bucket/npm/modified_id.csv", []byte("host"))
+	c, _ := client(t, Options{})
+	m := Mirror(c, s.URL, "osv-npm", base)
+	for range 2 {
+		if got := string(read(t, get(t, m, base+"/npm/all.zip", advisory.Validator{}))); got != "family" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if n := len(s.Requests("/osv-npm/npm/all.zip")); n != 1 {
+		t.Errorf("asked %d times where it is not", n)
+	}
+	if got := string(read(t, get(t, m, base+"/npm/modified_id.csv", advisory.Validator{}))); got != "host" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestLogin: the password goes to its host, and nowhere else.
+func TestLogin(t *testing.T) {
+	s, other := feedserver.New(t), feedserver.New(t)
+	s.Put("/x", []byte("x"))
+	other.Put("/x", []byte("x"))
+	c, _ := client(t, Options{})
+	l, plain := Login(c, strings.Replace(s.URL, "http://", "http://user:secret@", 1)+"/base")
+	if plain != s.URL+"/base" {
+		t.Errorf("address %s", plain)
+	}
+	read(t, get(t, l, s.URL+"/x", advisory.Validator{}))
+	read(t, get(t, l, other.URL+"/x", advisory.Validator{}))
+	if h := s.Requests("/x")[0].Header.Get("Authorization"); h != "Basic dXNlcjpzZWNyZXQ=" {
+		t.Errorf("Authorization %q", h)
+	}
+	if h := other.Requests("/x")[0].Header.Get("Authorization"); h != "" {
+		t.Errorf("the other host got %q", h)
+	}
+	_, err := l.Get(t.Context(), s.URL+"/missing", advisory.Validator{})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
+	s.Fail("/x", feedserver.Fault{Location: other.URL + "/y"})
+	if _, err := l.Get(t.Context(), s.URL+"/x", advisory.Validator{}); err == nil || other.Requests("/y")[0].Header.Get("Authorization") != "" {
+		t.Errorf("redirected: %v", err)
+	}
+}
+
 func TestMirrorStaysInside(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("x"), 0o600); err != nil {
@@ -100,4 +152,29 @@ func TestMirrorStaysInside(t *testing.T) {
 			t.Errorf("%s was read: %q", url, read(t, d))
 		}
 	}
+}
+
+// FuzzMirror: no address leads out of the mirror's directory.
+func FuzzMirror(f *testing.F) {
+	dir := f.TempDir()
+	m := Mirror(nil, filepath.Join(dir, "mirror"), "feed", "https://host.example/base").(*mirror)
+	for _, u := range []string{"https://host.example/base/x", "https://host.example/base/../../x", "https://host.example/%2e%2e/x", "https://host.example/base/a%2fb?c=d/../../..", "//x", "https://../x", ""} {
+		f.Add(u)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		places, err := m.places(address)
+		if err != nil {
+			return
+		}
+		for _, p := range places {
+			u, err := url.Parse(p)
+			if err != nil {
+				t.Fatalf("%q: %v", p, err)
+			}
+			rel, err := filepath.Rel(filepath.Join(dir, "mirror"), u.Path)
+			if err != nil || !filepath.IsLocal(rel) {
+				t.Errorf("%q leads to %q", address, u.Path)
+			}
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -286,6 +287,7 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 	var cert *tls.CertificateVerificationError
 	var own *sekisho.Error
 	var file *os.PathError
+	var name *net.DNSError
 	switch {
 	case errors.As(err, &own):
 		return err
@@ -294,6 +296,9 @@ func (t *transfer) broken(ctx context.Context, err error) error {
 	case errors.As(err, &cert):
 		return sekisho.Errorf(sekisho.Unavailable, "get %s: %w", t.url.Redacted(), inner(err)).
 			WithHint("for a mirror or proxy with a certificate of your own: ca: FILE in advisory.yaml")
+	case errors.As(err, &name) && name.IsNotFound:
+		return sekisho.Errorf(sekisho.Unavailable, "get %s: %w", t.url.Redacted(), inner(err)).
+			WithHint("behind a proxy: HTTPS_PROXY, or proxy: in advisory.yaml; without a network: sekisho advisory import")
 	case errors.As(err, &file):
 		return err
 	}

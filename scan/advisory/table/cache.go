@@ -1,7 +1,6 @@
 package table
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -10,10 +9,11 @@ import (
 // Cache decompresses blocks for any number of tables and keeps the last ones.
 // It is safe for concurrent use.
 type Cache struct {
-	zstd *zstd.Decoder
-	mu   sync.Mutex
-	ring [cached]kept
-	next int
+	start sync.Once
+	zstd  *zstd.Decoder
+	mu    sync.Mutex
+	ring  [cached]kept
+	next  int
 }
 
 // cached is how many blocks are kept; largest is the size in bytes of the
@@ -30,16 +30,23 @@ type kept struct {
 }
 
 // NewCache makes a cache.
-func NewCache() (*Cache, error) {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxBlock))
-	if err != nil {
-		return nil, fmt.Errorf("prepare decompression: %w", err)
-	}
-	return &Cache{zstd: d}, nil
+func NewCache() *Cache { return &Cache{} }
+
+// decoder makes the decoder at first need.
+func (c *Cache) decoder() *zstd.Decoder {
+	c.start.Do(func() {
+		// The options are constant and sound: there is no error.
+		c.zstd, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(maxBlock))
+	})
+	return c.zstd
 }
 
-// Close lets go of what the decoder holds.
-func (c *Cache) Close() { c.zstd.Close() }
+// Close lets go of what the decoder holds. It must not be in use.
+func (c *Cache) Close() {
+	if c.zstd != nil {
+		c.zstd.Close()
+	}
+}
 
 func (c *Cache) get(t *Table, block uint32) []byte {
 	c.mu.Lock()

@@ -177,7 +177,7 @@ func (t *Table) unpack(n uint32) ([]byte, error) {
 	if crc(packed) != sum {
 		return nil, corrupt("its sum does not hold")
 	}
-	b, err := t.cache.zstd.DecodeAll(packed, make([]byte, 0, raw))
+	b, err := t.cache.decoder().DecodeAll(packed, make([]byte, 0, raw))
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "decompress: %w", err)
 	}

@@ -53,9 +53,20 @@ func (s *Sorter) Add(key, value []byte) error {
 			return err
 		}
 	}
+	s.grow(len(key) + len(value))
 	s.pairs = append(s.pairs, pair{uint32(len(s.arena)), uint32(len(key)), uint32(len(value))})
 	s.arena = append(append(s.arena, key...), value...)
 	return nil
+}
+
+// grow makes room in steps of four: append would leave much behind.
+func (s *Sorter) grow(n int) {
+	if need := len(s.arena) + n; need > cap(s.arena) {
+		s.arena = append(make([]byte, 0, max(need, min(4*cap(s.arena), s.memory), 64<<10)), s.arena...)
+	}
+	if need := len(s.pairs) + 1; need > cap(s.pairs) {
+		s.pairs = append(make([]pair, 0, max(need, 4*cap(s.pairs), 1024)), s.pairs...)
+	}
 }
 
 func (s *Sorter) at(p pair) (key, value []byte) {

@@ -16,10 +16,7 @@ import (
 
 func newCache(t testing.TB) *table.Cache {
 	t.Helper()
-	c, err := table.NewCache()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := table.NewCache()
 	t.Cleanup(c.Close)
 	return c
 }
@@ -30,7 +27,7 @@ func write(t testing.TB, path string, keys []string, values func(key string) [][
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := table.Create(path, p)
+	w, err := table.Create(path, 0, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +119,24 @@ func TestNothing(t *testing.T) {
 	}
 	if string(tb.Meta()) != `{"format":1}` {
 		t.Fatalf("metadata %q", tb.Meta())
+	}
+}
+
+// TestDense: values that are much alike take less than a byte each.
+func TestDense(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.tbl")
+	var values [][]byte
+	for i := range 50_000 {
+		values = append(values, fmt.Appendf(nil, "%c", 'a'+i%2))
+	}
+	info := write(t, path, []string{"one", "two"}, func(string) [][]byte { return values })
+	tb := open(t, path)
+	got, err := tb.Find("two")
+	if err != nil || len(got) != len(values) || info.Size > 10_000 {
+		t.Fatalf("%d values of a file of %d bytes; %v", len(got), info.Size, err)
+	}
+	if _, err := tb.Verify(); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -231,7 +246,7 @@ func TestRefusesDisorder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := table.Create(filepath.Join(t.TempDir(), "t"), p)
+	w, err := table.Create(filepath.Join(t.TempDir(), "t"), 0, p)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -17,8 +18,9 @@ import (
 	"sekisho"
 )
 
-// blockSize is how many bytes of entries a block takes before it is closed.
-const blockSize = 16 << 10
+// DefaultBlock is how many bytes of entries a block takes before it is closed.
+// Larger ones make the file smaller and each hit slower.
+const DefaultBlock = 16 << 10
 
 // Info describes a file that was written.
 type Info struct {
@@ -34,14 +36,16 @@ type Writer struct {
 	out    *bufio.Writer
 	sum    hash.Hash
 	packer *Packer
+	size   int // of blocks
 	offset int64
-	block  []byte // entries not written yet
-	last   string // key of the last entry
-	first  bool   // the next entry begins a block
+	block  []byte   // entries not written yet
+	queue  []packed // blocks that are being compressed, in order
+	last   string   // key of the last entry
+	first  bool     // the next entry begins a block
 	dir    []byte
 	slots  []slot
+	blocks uint32 // begun
 	values int
-	packed []byte
 }
 
 // slot says that a key with the hash is in the block.
@@ -50,25 +54,43 @@ type slot struct {
 	block uint32
 }
 
-// Packer compresses blocks. One serves many writers, one after another.
-type Packer struct{ zstd *zstd.Encoder }
+// packed is a block of raw bytes; its compressed form will come.
+type packed struct {
+	raw  int
+	data <-chan []byte
+}
+
+// Packer compresses blocks on up to four processors. It is safe for concurrent use.
+type Packer struct {
+	zstd  *zstd.Encoder
+	ahead int // blocks
+}
 
 // NewPacker makes a packer.
 func NewPacker() (*Packer, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderCRC(false))
+	n := min(runtime.GOMAXPROCS(0), 4)
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(n), zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return nil, fmt.Errorf("prepare compression: %w", err)
 	}
-	return &Packer{e}, nil
+	return &Packer{e, 2 * n}, nil
 }
 
-// Create begins a file.
-func Create(path string, p *Packer) (*Writer, error) {
+// pack compresses a block, which nobody may change any more.
+func (p *Packer) pack(block []byte) packed {
+	done := make(chan []byte, 1)
+	go func() { done <- p.zstd.EncodeAll(block, nil) }()
+	return packed{len(block), done}
+}
+
+// Create begins a file with blocks of so many bytes, 0 for DefaultBlock. End it
+// with Finish or Abort.
+func Create(path string, block int, p *Packer) (*Writer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write table: %w", err)
 	}
-	w := &Writer{file: f, out: bufio.NewWriterSize(f, 256<<10), sum: sha256.New(), packer: p, first: true}
+	w := &Writer{file: f, out: bufio.NewWriterSize(f, 256<<10), sum: sha256.New(), packer: p, first: true, size: cmp.Or(block, DefaultBlock)}
 	return w, w.write([]byte(magic))
 }
 
@@ -96,13 +118,13 @@ func (w *Writer) Append(key string, values [][]byte) error {
 	if len(key) > MaxKey || size > maxBlock-2*MaxKey {
 		return sekisho.Errorf(sekisho.Invalid, "write table: %d bytes of values under a key of %d bytes", size, len(key))
 	}
-	if len(w.block) > 0 && len(w.block)+size > 2*blockSize {
+	if len(w.block) > 0 && len(w.block)+size > 2*w.size {
 		if err := w.flush(); err != nil {
 			return err
 		}
 	}
 	w.entry(key, values, size)
-	if len(w.block) >= blockSize {
+	if len(w.block) >= w.size {
 		return w.flush()
 	}
 	return nil
@@ -126,16 +148,31 @@ func (w *Writer) entry(key string, values [][]byte, size int) {
 	}
 	w.block, w.last, w.first = b, key, false
 	w.values += len(values)
-	w.slots = append(w.slots, slot{hashOf(key), uint32(len(w.dir) / dirEntry)})
+	w.slots = append(w.slots, slot{hashOf(key), w.blocks})
 }
 
+// flush closes the block and writes those that were ready before.
 func (w *Writer) flush() error {
-	w.packed = w.packer.zstd.EncodeAll(w.block, w.packed[:0])
-	w.dir = binary.LittleEndian.AppendUint64(w.dir, uint64(w.offset))
-	w.dir = binary.LittleEndian.AppendUint32(w.dir, uint32(len(w.block)))
-	w.dir = binary.LittleEndian.AppendUint32(w.dir, crc(w.packed))
-	w.block, w.first = w.block[:0], true
-	return w.write(w.packed)
+	w.queue = append(w.queue, w.packer.pack(w.block))
+	w.block, w.first = make([]byte, 0, w.size+w.size/4), true
+	w.blocks++
+	return w.drain(w.packer.ahead)
+}
+
+// drain writes blocks until so many are left.
+func (w *Writer) drain(left int) error {
+	for len(w.queue) > left {
+		next := w.queue[0]
+		w.queue = w.queue[1:]
+		data := <-next.data
+		w.dir = binary.LittleEndian.AppendUint64(w.dir, uint64(w.offset))
+		w.dir = binary.LittleEndian.AppendUint32(w.dir, uint32(next.raw))
+		w.dir = binary.LittleEndian.AppendUint32(w.dir, crc(data))
+		if err := w.write(data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Finish writes what remains and closes the file. The file is durable when it
@@ -145,6 +182,9 @@ func (w *Writer) Finish(meta []byte) (Info, error) {
 		if err := w.flush(); err != nil {
 			return Info{}, err
 		}
+	}
+	if err := w.drain(0); err != nil {
+		return Info{}, err
 	}
 	f := footer{index: w.offset, blocks: int64(len(w.dir) / dirEntry), keys: int64(len(w.slots)), values: int64(w.values)}
 	f.buckets = int64(bucketsFor(len(w.slots)))
@@ -175,6 +215,10 @@ func (w *Writer) close() error {
 
 // Abort removes the file of a writer that did not finish.
 func (w *Writer) Abort() {
+	for _, p := range w.queue {
+		<-p.data
+	}
+	w.queue = nil
 	if w.file != nil {
 		_ = w.file.Close()
 		_ = os.Remove(w.file.Name())

@@ -34,25 +34,33 @@ func readAsked(dir string) *asked {
 	return a
 }
 
-// covers reports whether what the feed remembers is of the same source and of
-// all that is wanted now. Where more is wanted, a document that has not changed
-// must be read again.
-func (a *asked) covers(j job) bool {
+// split tells apart what of a job's wants the feed remembers and what is new.
+// Where the source is another one, or another release of an ecosystem that was
+// wanted is, everything is new: a document that has not changed must be read
+// again for it, and what it replaces is the whole ecosystem.
+func (a *asked) split(j job) (known, fresh []string, all bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	last, ok := a.list[j.info.Name]
-	if !ok || last.URL != j.info.URL {
-		return false
-	}
-	if len(last.Want) == 0 {
-		return true
+	switch {
+	case !ok || last.URL != j.info.URL || len(last.Want) > 0 && len(j.want) == 0:
+		return nil, j.want, true
+	case len(last.Want) == 0:
+		return j.want, nil, false
 	}
 	for _, w := range j.want {
-		if !slices.ContainsFunc(last.Want, func(had string) bool { return had == w || had == advisory.Group(w) }) {
-			return false
+		covered := func(had string) bool { return had == w || had == advisory.Group(w) }
+		sibling := func(had string) bool { return advisory.Group(had) == advisory.Group(w) }
+		switch {
+		case slices.ContainsFunc(last.Want, covered):
+			known = append(known, w)
+		case slices.ContainsFunc(last.Want, sibling):
+			return nil, j.want, true
+		default:
+			fresh = append(fresh, w)
 		}
 	}
-	return len(j.want) > 0
+	return known, fresh, false
 }
 
 // note keeps what was asked with success.

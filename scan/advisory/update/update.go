@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -43,16 +44,17 @@ const (
 	Updated   = "updated"
 	Unchanged = "unchanged"
 	Failed    = "failed"
+	Missing   = "missing" // the mirror does not have it, it was not asked for by name and never here
 )
 
 // Result is one feed's.
 type Result struct {
-	Feed     string         `json:"feed"`
-	Outcome  string         `json:"outcome"`
-	Stats    advisory.Stats `json:"-"`
-	Bytes    int64          `json:"bytes"` // of documents that were read
-	Duration time.Duration  `json:"duration_ns"`
-	Err      error          `json:"-"`
+	Feed     string
+	Outcome  string
+	Stats    advisory.Stats
+	Bytes    int64 // of documents that were read
+	Duration time.Duration
+	Err      error
 }
 
 // Run updates feeds and returns a result for each, in their order. Its error is
@@ -76,16 +78,22 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	if err := cmp.Or(group.Wait(), ctx.Err()); err != nil {
 		return results, err
 	}
-	return results, ctx.Err()
+	if !slices.ContainsFunc(results, func(r Result) bool { return r.Outcome != Missing }) && len(results) > 0 {
+		return results, sekisho.Errorf(sekisho.NotFound, "the mirror %s has no feed: %w", o.mirror(), results[0].Err).
+			WithHint("below it are FEED/… or HOST/…, as debian/data/json or security-tracker.debian.org/tracker/data/json")
+	}
+	return results, nil
 }
 
 // job is one feed to update.
 type job struct {
 	feed advisory.Feed
-	info advisory.Info // its URL is the one to ask
+	info advisory.Info // its URL is the one to ask, without a password
+	url  string        // the same as the user wrote it
+	must bool          // the user named it
 	want []string
 }
 
@@ -101,11 +109,25 @@ func (o *Options) one(ctx context.Context, j job, asked *asked) (Result, error) 
 	if err == nil {
 		return r, asked.note(j)
 	}
+	if sekisho.KindOf(err) == sekisho.NotFound && o.mirror() != "" && !j.must && isZero(o.Store.State(j.info.Name)) {
+		r.Outcome = Missing
+		return r, nil
+	}
 	r.Outcome = Failed
 	if ctx.Err() != nil { // it was not the feed that failed
 		return r, nil
 	}
 	return r, o.Store.Failed(j.info.Name, err, start)
+}
+
+// isZero reports whether a feed never succeeded.
+func isZero(s advisory.State) bool { return len(s.Validators)+len(s.Cursors) == 0 && s.Newest.IsZero() }
+
+// mirror is the URL or directory of the mirror, without a password; empty
+// without one.
+func (o *Options) mirror() string {
+	_, from := fetch.Login(o.Client, cmp.Or(o.From, o.Config.From))
+	return from
 }
 
 // update lets the feed tell and keeps it.
@@ -115,17 +137,14 @@ func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.
 			changed, err = false, fmt.Errorf("read feed %s: %v", j.info.Name, x)
 		}
 	}()
-	state := o.Store.State(j.info.Name)
-	if o.Again || !asked.covers(j) {
-		state = advisory.State{}
-	}
 	b, err := o.Store.Begin(j.info)
 	if err != nil {
 		return false, stats, err
 	}
 	defer b.Abort()
 	told := &sink{Sink: b}
-	next, err := j.feed.Update(ctx, advisory.Update{Client: o.client(j, size), URL: j.info.URL, Want: j.want, State: state, Sink: told, Now: o.Now()})
+	u := advisory.Update{Client: o.client(j, size), URL: j.info.URL, Sink: told, Now: o.Now(), State: o.Store.State(j.info.Name)}
+	next, err := o.ask(ctx, j, u, asked)
 	if err != nil {
 		return false, stats, err
 	}
@@ -133,9 +152,51 @@ func (o *Options) update(ctx context.Context, j job, asked *asked, size *atomic.
 	return told.any.Load(), stats, err
 }
 
+// ask asks for what the feed remembers and, apart from it, for what is wanted
+// for the first time.
+func (o *Options) ask(ctx context.Context, j job, u advisory.Update, asked *asked) (advisory.State, error) {
+	known, fresh, all := asked.split(j)
+	if o.Again || all || isZero(u.State) {
+		u.Want, u.State = j.want, advisory.State{}
+		return j.feed.Update(ctx, u)
+	}
+	next := u.State
+	if len(known) > 0 || len(fresh) == 0 {
+		var err error
+		u.Want = known
+		if next, err = j.feed.Update(ctx, u); err != nil {
+			return next, err
+		}
+	}
+	if len(fresh) == 0 {
+		return next, nil
+	}
+	u.Want, u.State = fresh, advisory.State{}
+	more, err := j.feed.Update(ctx, u)
+	return join(next, more), err
+}
+
+// join joins what a feed remembers of two answers.
+func join(a, b advisory.State) advisory.State {
+	a.Validators, a.Cursors, a.Skipped = joined(a.Validators, b.Validators), joined(a.Cursors, b.Cursors), joined(a.Skipped, b.Skipped)
+	if b.Newest.After(a.Newest) {
+		a.Newest = b.Newest
+	}
+	return a
+}
+
+func joined[V any](a, b map[string]V) map[string]V {
+	if a == nil {
+		return b
+	}
+	a = maps.Clone(a)
+	maps.Copy(a, b)
+	return a
+}
+
 // client is the feed's: it asks the mirror, if there is one, and counts.
 func (o *Options) client(j job, size *atomic.Int64) advisory.Client {
-	c := o.Client
+	c, _ := fetch.Login(o.Client, j.url)
 	if from := cmp.Or(o.From, o.Config.From); from != "" {
 		c = fetch.Mirror(c, from, j.info.Name, j.info.URL)
 	}
@@ -193,7 +254,7 @@ func (o *Options) plan() ([]job, error) {
 	for _, f := range o.Feeds {
 		info := f.Info()
 		named := slices.Contains(o.Names, info.Name)
-		if len(o.Names) > 0 && !named {
+		if len(o.Names) > 0 && !named && !slices.Contains(o.Names, family(info.Name)) {
 			continue
 		}
 		if on, why := o.enabled(info); !on {
@@ -206,23 +267,44 @@ func (o *Options) plan() ([]job, error) {
 		if !needed && !named && !o.All {
 			continue
 		}
-		info.URL = strings.TrimSuffix(cmp.Or(o.Config.Feeds[info.Name].URL, info.URL), "/")
-		jobs = append(jobs, job{f, info, want})
+		url := strings.TrimSuffix(cmp.Or(o.Config.feed(info.Name).URL, info.URL), "/")
+		_, info.URL = fetch.Login(o.Client, url)
+		jobs = append(jobs, job{f, info, url, named, want})
 	}
 	return jobs, nil
+}
+
+// family is the name of all feeds of one source: osv of osv-npm. It stands for
+// those of them that are needed, in what users write.
+func family(name string) string {
+	before, _, _ := strings.Cut(name, "-")
+	return before
+}
+
+// feed returns what the configuration says about a feed, else about its family.
+func (c *Config) feed(name string) Feed {
+	if f, ok := c.Feeds[name]; ok {
+		return f
+	}
+	return c.Feeds[family(name)]
 }
 
 // known checks the names that the user wrote.
 func (o *Options) known() error {
 	var names []string
 	for _, f := range o.Feeds {
-		names = append(names, f.Info().Name)
+		name := f.Info().Name
+		names = append(names, name)
+		if all := family(name); !slices.Contains(names, all) {
+			names = append(names, all)
+		}
 	}
 	asked := slices.Concat(o.Names, o.Enable)
 	for n := range o.Config.Feeds {
 		asked = append(asked, n)
 	}
 	slices.Sort(asked)
+	slices.Sort(names)
 	for _, n := range asked {
 		if !slices.Contains(names, n) {
 			return sekisho.Errorf(sekisho.Usage, "no feed %q: want one of %s", n, strings.Join(names, ", "))
@@ -233,7 +315,7 @@ func (o *Options) known() error {
 
 // enabled reports whether a feed may be read, and why not.
 func (o *Options) enabled(info advisory.Info) (bool, error) {
-	on := o.Config.Feeds[info.Name].Enabled
+	on := o.Config.feed(info.Name).Enabled
 	switch {
 	case slices.Contains(o.Enable, info.Name):
 		return true, nil
@@ -250,8 +332,13 @@ func (o *Options) enabled(info advisory.Info) (bool, error) {
 // the feed is needed. What is read by default is read whole: a release that no
 // scan has met yet is there when one does.
 func (o *Options) want(info advisory.Info, met []string) (want []string, needed bool) {
-	if list := o.Config.Feeds[info.Name].Want; len(list) > 0 {
-		return list, true
+	if list := o.Config.feed(info.Name).Want; len(list) > 0 && len(info.Ecosystems) > 0 {
+		for _, w := range list {
+			if advisory.Wanted(info.Ecosystems, w) {
+				want = append(want, w)
+			}
+		}
+		return want, len(want) > 0
 	}
 	if info.Default || o.All {
 		return nil, true

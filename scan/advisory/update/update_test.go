@@ -176,6 +176,32 @@ func TestNeeded(t *testing.T) {
 	want(t, outcomes(t, o), "one updated 2 15", "two updated 3 21")
 }
 
+// TestMore: what is met later is fetched beside what is known, which is not
+// fetched again; another release of what is known makes all be read again.
+func TestMore(t *testing.T) {
+	s, o := setup(t)
+	s.Put("/many/npm.txt", []byte("left-pad"))
+	s.Put("/many/Ubuntu.txt", []byte("openssl glibc"))
+	s.Put("/many/Rocky Linux:9.txt", []byte("openssl"))
+	s.Put("/many/Rocky Linux:8.txt", []byte("openssl"))
+	o.Feeds = []advisory.Feed{lines{info: advisory.Info{Name: "many", URL: s.URL + "/many", Ecosystems: []string{"npm", "Ubuntu", "Rocky Linux:8", "Rocky Linux:9"}}}}
+	met := func(e string) {
+		if err := Met(o.Dir, []string{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	met("npm")
+	want(t, outcomes(t, o), "many updated 1 8")
+	met("Ubuntu")
+	want(t, outcomes(t, o), "many updated 3 13")
+	want(t, outcomes(t, o), "many unchanged 3 0")
+	met("Rocky Linux:9")
+	want(t, outcomes(t, o), "many updated 4 7")
+	met("Rocky Linux:8")
+	want(t, outcomes(t, o), "many updated 5 35")
+	want(t, outcomes(t, o), "many unchanged 5 0")
+}
+
 // TestAsked: names, --all, --enable and the configuration choose.
 func TestAsked(t *testing.T) {
 	yes, no := true, false
@@ -193,7 +219,7 @@ func TestAsked(t *testing.T) {
 		}, []string{"one updated 2 17", "two updated 2 14"}, ""},
 		"restricted":      {func(o *Options) { o.Names = []string{"three"} }, nil, "CC-BY-NC-ND-4.0"},
 		"switched off":    {func(o *Options) { o.Names = []string{"one"}; o.Config.Feeds = map[string]Feed{"one": {Enabled: &no}} }, nil, "switched off"},
-		"unknown":         {func(o *Options) { o.Names = []string{"four"} }, nil, `no feed "four": want one of one, two, three`},
+		"unknown":         {func(o *Options) { o.Names = []string{"four"} }, nil, `no feed "four": want one of one, three, two`},
 		"unknown in file": {func(o *Options) { o.Config.Feeds = map[string]Feed{"for": {}} }, nil, `no feed "for"`},
 	}
 	for name, tt := range tests {
@@ -210,6 +236,29 @@ func TestAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFamily: the name of a source stands for its feeds that are needed.
+func TestFamily(t *testing.T) {
+	s, o := setup(t)
+	for _, e := range []string{"npm", "PyPI", "Ubuntu"} {
+		s.Put("/all/"+e+".txt", []byte("a"))
+	}
+	one := func(name, ecosystem string, always bool) advisory.Feed {
+		return lines{info: advisory.Info{Name: name, URL: "http://nowhere.example", Ecosystems: []string{ecosystem}, Default: always}}
+	}
+	o.Feeds = append(o.Feeds, one("all-npm", "npm", true), one("all-pypi", "PyPI", true), one("all-ubuntu", "Ubuntu", false))
+	o.Config.Feeds = map[string]Feed{"all": {URL: s.URL + "/all"}}
+	o.Names = []string{"all"}
+	want(t, outcomes(t, o), "all-npm updated 1 1", "all-pypi updated 1 1")
+	o.Names = []string{"all-ubuntu"}
+	want(t, outcomes(t, o), "all-ubuntu updated 1 1")
+	off := false
+	o.Config.Feeds["all-npm"] = Feed{Enabled: &off}
+	o.Names = []string{"all"}
+	want(t, outcomes(t, o), "all-pypi unchanged 1 0")
+	o.Config.Feeds = map[string]Feed{"all": {URL: s.URL + "/all", Want: []string{"npm"}}}
+	want(t, outcomes(t, o), "all-npm unchanged 1 0")
 }
 
 // TestIsolated: a feed that fails, or whose decoder breaks, leaves its last
@@ -262,6 +311,33 @@ func TestOtherSource(t *testing.T) {
 	}
 }
 
+// TestPassword: a password in an address is kept nowhere.
+func TestPassword(t *testing.T) {
+	s, o := setup(t)
+	o.Config.Feeds = map[string]Feed{"one": {URL: strings.Replace(s.URL, "://", "://user:sesame@", 1) + "/one"}}
+	want(t, outcomes(t, o), "one updated 3 24")
+	want(t, outcomes(t, o), "one unchanged 3 0")
+	if h := s.Requests("/one/npm.txt")[0].Header.Get("Authorization"); h == "" {
+		t.Error("the host did not get the password")
+	}
+	err := filepath.WalkDir(o.Dir, func(name string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if strings.Contains(string(data), "sesame") {
+			t.Errorf("%s holds the password", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := feed(t, o, "one"); f.URL != s.URL+"/one" {
+		t.Errorf("URL %s", f.URL)
+	}
+}
+
 func TestMirror(t *testing.T) {
 	_, o := setup(t)
 	o.From = t.TempDir()
@@ -274,8 +350,23 @@ func TestMirror(t *testing.T) {
 		}
 	}
 	o.All = true
-	want(t, outcomes(t, o), "one updated 2 2", "two failed 0 0")
+	want(t, outcomes(t, o), "one updated 2 2", "two missing 0 0")
 	want(t, known(t, o, "one"), "PyPI/b", "npm/a")
+	if f := feed(t, o, "two"); f.Name != "" {
+		t.Errorf("a feed that the mirror never had: %+v", f)
+	}
+	o.Names = []string{"two"}
+	want(t, outcomes(t, o), "two failed 0 0")
+	o.Names, o.All = nil, false
+	if err := os.RemoveAll(filepath.Join(o.From, "one")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, outcomes(t, o), "one failed 0 0")
+	_, other := setup(t)
+	other.From = t.TempDir()
+	if _, err := Run(t.Context(), other); sekisho.KindOf(err) != sekisho.NotFound || !strings.Contains(err.Error(), "has no feed") {
+		t.Errorf("a mirror of nothing: %v", err)
+	}
 }
 
 // TestSideBySide: feeds wait for one another's words, so they run at a time.

@@ -1,7 +1,8 @@
 // Package java reads Java archives (jar, war, ear and their kin), with what is
 // nested in them or was shaded into them, and the lock files and project files
-// of Maven and Gradle. What enters are whole files, what leaves are Maven
-// artifacts. Archives are untrusted: their depth, count, members and expanded
+// of Maven and Gradle. What enters are files, what leaves are Maven
+// artifacts; archives that are too large to be held are read as they stream by.
+// Archives are untrusted: their depth, count, members and expanded
 // bytes are bounded, and what lies about its size or overlaps is refused.
 package java
 
@@ -21,7 +22,7 @@ func New() analyze.Analyzer { return &reader{} }
 type reader struct{ inflaters sync.Pool }
 
 func (*reader) Name() string { return "java" }
-func (*reader) Version() int { return 3 }
+func (*reader) Version() int { return 4 }
 
 // kind of file that is read.
 type kind uint8
@@ -49,6 +50,9 @@ func (*reader) Wants(f *analyze.File) analyze.Want {
 	case archive:
 		if len(f.Head) < 4 || !(f.Head[0] == 'P' && f.Head[1] == 'K' || f.Head[0] == '#' && f.Head[1] == '!') {
 			return analyze.Skip
+		}
+		if f.Size > analyze.MaxWhole {
+			return analyze.Stream
 		}
 		return analyze.Whole
 	}

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,10 +29,13 @@ func pack(t testing.TB, files ...file) []byte {
 	z := zip.NewWriter(&b)
 	for _, f := range files {
 		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
-		if f.store {
-			h.Method = zip.Store
+		create := z.CreateHeader
+		if f.store { // with its size in front, as Spring Boot writes nested archives
+			h.Method, h.CRC32 = zip.Store, crc32.ChecksumIEEE([]byte(f.text))
+			h.CompressedSize64, h.UncompressedSize64 = uint64(len(f.text)), uint64(len(f.text))
+			create = z.CreateRaw
 		}
-		w, err := z.CreateHeader(h)
+		w, err := create(h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +65,26 @@ func tell(t testing.TB, path string, data []byte) (packages, problems []string) 
 	if err := New().Analyze(&analyze.File{Path: path, Data: data}, &out); err != nil {
 		out.Problem(err.Error())
 	}
+	return told(out)
+}
+
+// tellStreamed reads the file as one that is too large to be held.
+func tellStreamed(t testing.TB, path string, data []byte) (packages, problems []string) {
+	t.Helper()
+	var out analyze.Result
+	w := New().(analyze.Streamer).Stream(&analyze.File{Path: path, Size: analyze.MaxWhole + 1}, &out)
+	for piece := range slices.Chunk(data, 100) {
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		out.Problem(err.Error())
+	}
+	return told(out)
+}
+
+func told(out analyze.Result) (packages, problems []string) {
 	for _, p := range out.Packages {
 		s := p.Name + " " + p.Version
 		if p.Licence != "" {
@@ -127,6 +151,15 @@ func TestArchives(t *testing.T) {
 			}
 			if p := strings.Join(problems, "; "); p != c.problem {
 				t.Errorf("problem %q, want %q", p, c.problem)
+			}
+			streamed, problems := tellStreamed(t, c.path, c.data)
+			slices.Sort(c.want)
+			slices.Sort(streamed)
+			if diff := cmp.Diff(c.want, streamed); diff != "" {
+				t.Errorf("as it streams by (-want +got)\n%s", diff)
+			}
+			if (len(problems) > 0) != (c.problem != "") {
+				t.Errorf("as it streams by: problems %q, want as %q", problems, c.problem)
 			}
 		})
 	}
@@ -254,11 +287,16 @@ func TestWants(t *testing.T) {
 		{"app/a.jar", zipped, analyze.Whole},
 		{"app/a.jar", []byte("#!/bin/sh"), analyze.Whole},
 		{"app/a.jar", text, analyze.Skip},
+		{"app/huge.jar", zipped, analyze.Stream},
 		{"app/a.zip", zipped, analyze.Skip},
 		{"app/META-INF/maven/a/b/pom.xml", text, analyze.Skip},
 		{"usr/bin/env", text, analyze.Skip},
 	} {
-		if got := r.Wants(&analyze.File{Path: c.path, Mode: 0o644, Size: 100, Head: c.head}); got != c.want {
+		size := int64(100)
+		if c.want == analyze.Stream {
+			size = analyze.MaxWhole + 1
+		}
+		if got := r.Wants(&analyze.File{Path: c.path, Mode: 0o644, Size: size, Head: c.head}); got != c.want {
 			t.Errorf("Wants(%s) = %d, want %d", c.path, got, c.want)
 		}
 	}
@@ -277,6 +315,7 @@ func FuzzArchive(f *testing.F) {
 	f.Add(append([]byte("#!/bin/sh\n"), lib...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tell(t, "a-1.0.jar", data)
+		tellStreamed(t, "a-1.0.jar", data)
 		z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 		d, derr := openDirectory(data)
 		if err != nil || derr != nil {

@@ -18,6 +18,7 @@ const (
 	// In ELF files the section is not mapped, so the linker puts it behind the
 	// segments; what is between it and the list of sections at the end are
 	// symbols and debugging information. Both ends are kept up to this size.
+	// Old programs have it mapped: what is not larger than both is kept whole.
 	maxEnd = 8 << 20
 
 	maxText = 32 << 20 // bytes of the inflated list
@@ -101,8 +102,8 @@ func (x *executable) begin(front []byte) {
 		mapped = max(mapped, s.End())
 	}
 	end := o.Table.Off + o.Table.Size()
-	if end > x.size || mapped > o.Table.Off {
-		mapped = 0 // an unusual file: a small one is kept whole
+	if end > x.size || mapped > o.Table.Off || end <= 2*maxEnd {
+		mapped = 0 // a small one, or an unusual one: as much as is allowed
 	}
 	if end-mapped <= 2*maxEnd {
 		x.keep = append(x.keep, kept{from: mapped, to: max(end, min(x.size, mapped+maxEnd))})

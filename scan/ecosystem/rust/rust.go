@@ -20,7 +20,7 @@ func New() analyze.Analyzer { return reader{} }
 type reader struct{}
 
 func (reader) Name() string { return "rust" }
-func (reader) Version() int { return 1 }
+func (reader) Version() int { return 2 }
 
 const (
 	maxLock       = 64 << 20 // bytes of a Cargo.lock

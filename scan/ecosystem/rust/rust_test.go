@@ -69,6 +69,13 @@ func elf(data []byte, debug, symbols int) []byte {
 }
 
 // pe is a Windows program with one section.
+// mapped makes the one segment reach behind the section, as in programs of
+// 2021.
+func mapped(data []byte) []byte {
+	binary.LittleEndian.PutUint64(data[64+32:], uint64(len(data))-1<<20)
+	return data
+}
+
 func pe(data []byte) []byte {
 	b := make([]byte, 1024)
 	copy(b, "MZ")
@@ -133,6 +140,7 @@ func TestExecutables(t *testing.T) {
 		{"elf, symbols", elf(pack(list), 1000, 5<<20)},
 		{"elf, much debugging information", elf(pack(list), 40<<20, 5<<20)},
 		{"elf, much behind it", elf(pack(list), 100, 40<<20)},
+		{"elf, mapped", mapped(elf(pack(list), 1000, 5<<20))},
 		{"pe", pe(pack(list))},
 		{"mach-o", macho(pack(list))},
 	} {

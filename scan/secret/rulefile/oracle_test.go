@@ -1,8 +1,13 @@
 package rulefile_test
 
 import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -13,6 +18,8 @@ import (
 
 	"sekisho/internal/literal"
 	"sekisho/internal/siphash"
+	"sekisho/scan/analyze"
+	"sekisho/scan/content"
 	"sekisho/scan/secret"
 	"sekisho/scan/secret/rulefile"
 )
@@ -133,6 +140,100 @@ func find(t *testing.T, dir string, configs ...secret.Config) map[place]string {
 	return found
 }
 
+// leak is what gitleaks found.
+type leak struct {
+	RuleID, File       string
+	StartLine, EndLine int
+}
+
+// elsewhere puts the files in which gitleaks found something where it does not
+// look, or not in one pass, and returns those in which we find nothing there.
+func elsewhere(t *testing.T, dir string, want []leak) (missed []string) {
+	e, err := secret.New(siphash.Key{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := content.New(e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	look := func(name string, data []byte) {
+		var out analyze.Result
+		if err := a.Analyze(&analyze.File{Path: name, Size: int64(len(data)), Data: data}, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range out.Findings {
+			found[x.Location.Path] = true
+			found[fmt.Sprint(x.Location.Path, ":", x.Location.Line)] = true
+		}
+	}
+	var packed, jar, log bytes.Buffer
+	zipped, squeezed := zip.NewWriter(&jar), gzip.NewWriter(&packed)
+	archive := tar.NewWriter(squeezed)
+	lines := map[string]int{} // of each file in the log
+	line, logs := 1, 0
+	names := map[string]bool{}
+	for _, w := range want {
+		name := filepath.Base(w.File)
+		if names[name] {
+			continue
+		}
+		names[name] = true
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		broad := []byte{0xff, 0xfe}
+		for _, b := range data {
+			broad = append(broad, b, 0)
+		}
+		look("wide/"+name, broad)
+		f, err := zipped.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Write(data)
+		archive.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o600, Typeflag: tar.TypeReg})
+		archive.Write(data)
+		for range 2000 {
+			log.WriteString("2026-11-24T10:00:00Z INFO request served in 12 ms by worker 17\n")
+		}
+		lines[name] = line + 2000
+		log.Write(data)
+		line += 2000 + bytes.Count(data, []byte{'\n'})
+		if log.Len() > 40<<20 {
+			look(fmt.Sprint("app.conf.", logs), log.Bytes())
+			log.Reset()
+			for n, l := range lines {
+				if at := fmt.Sprint("app.conf.", logs, ":"); !found[fmt.Sprint(at, l)] && !found[fmt.Sprint(at, l+1)] && !found[fmt.Sprint(at, l+2)] {
+					missed = append(missed, "log: "+n)
+				}
+			}
+			clear(lines)
+			line, logs = 1, logs+1
+		}
+	}
+	for _, c := range []io.Closer{archive, squeezed, zipped} {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("a.tar.gz", packed.Bytes())
+	look("a.jar", jar.Bytes())
+	for name := range names {
+		for _, at := range []string{"wide/", "a.tar.gz!/", "a.jar!/"} {
+			if !found[at+name] {
+				missed = append(missed, at+name)
+			}
+		}
+	}
+	if logs == 0 {
+		t.Error("no log of 40 MB was made")
+	}
+	return missed
+}
+
 // TestRecallOfGitleaks draws secrets from gitleaks' own rules, lets gitleaks
 // look for them, and wants that we find all that it finds: with its rules read
 // by us, and with our own.
@@ -176,10 +277,7 @@ func TestRecallOfGitleaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []struct {
-		RuleID, File       string
-		StartLine, EndLine int
-	}
+	var want []leak
 	if err := json.Unmarshal(data, &want); err != nil {
 		t.Fatal(err)
 	}
@@ -213,6 +311,9 @@ func TestRecallOfGitleaks(t *testing.T) {
 	}
 	if missedTheirs > 0 || total > 0 {
 		t.Errorf("missed: %d with gitleaks' rules, %d with ours", missedTheirs, total)
+	}
+	if missed := elsewhere(t, dir, want); len(missed) > 0 {
+		t.Errorf("missed in UTF-16, tar.gz, jar or a log of 40 MB: %v", missed)
 	}
 	t.Logf("gitleaks found %d; with its rules we miss %d, with ours %d", len(want), missedTheirs, total)
 }

@@ -16,6 +16,7 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/alpine/secdb"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // Branches that are known: v3.first to v3.last, and edge.
@@ -68,8 +69,8 @@ func branches(want []string) (names []string) {
 	}
 	names = append(names, "edge")
 	for _, w := range want {
-		release := advisory.Release(w)
-		if name := "v" + release; advisory.Group(w) == "Alpine" && number.MatchString(release) && !slices.Contains(names, name) {
+		group, release, _ := strings.Cut(w, ":")
+		if name := "v" + release; group == "Alpine" && number.MatchString(release) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -112,12 +113,12 @@ func branch(ctx context.Context, u advisory.Update, next *advisory.State, name s
 			return false, errors.Join(sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", address, err), documents.close())
 		}
 		next.Validators[address] = d.Validator
+		next.Newest = source.Later(next.Newest, source.Modified(d.Validator, u.Now), u.Now)
 	}
 	u.Sink.Replace(ecosystem)
 	for reason, n := range db.Skipped {
 		next.Skipped[ecosystem+": "+reason] = n
 	}
-	next.Newest = u.Now
 	return true, errors.Join(db.Tell(ecosystem, u.Sink), documents.close())
 }
 

@@ -61,7 +61,7 @@ func TestEntries(t *testing.T) {
 	c := feedtest.New()
 	c.Bytes[New().Info().URL+"/edge/main.json"] = []byte(`{"packages":[
 		{"pkg":{"name":"jenkins","secfixes":{"2.332.1-r0":["CVE-2022-20612"],"2.319.2-r0":["CVE-2022-20612"]}}},
-		{"pkg":{"name":"xen","secfixes":{"4.9.0-r0":["CVE-2017-8904 XSA-214","CVE-????-?????  XSA-295","XSA-207"],"0":["CVE-2017-1111 CVE-2017-2222 XSA-1"]}}},
+		{"pkg":{"name":"xen","secfixes":{"4.9.0-r0":["CVE-2017-8904 XSA-214","CVE-2017-10920 XSA-224","CVE-2017-10921 XSA-224","CVE-????-?????  XSA-295","XSA-207"],"0":["CVE-2017-1111 CVE-2017-2222 XSA-1"]}}},
 		{"pkg":{"name":"mariadb","secfixes":{"10.3.13-r0":["CVE_2019-2426","CVE-2017-17434-2","CVE-2019-1111"],"0":["CVE-2019-1111"]}}},
 		{"pkg":{"name":"tcpdump","secfixes":{"4.9.3-r0":["CVE-2018-10103 (SMB - partially fixed, but SMB printing disabled)","CVE 2018-16859","CVE-2019-19451.patch"]}}},
 		{"pkg":{"name":"odd","secfixes":""}},
@@ -76,7 +76,8 @@ func TestEntries(t *testing.T) {
 	}
 	want := map[string]string{
 		"jenkins CVE-2022-20612": "fixed 2.319.2-r0 ", // the lowest
-		"xen CVE-2017-8904":      "fixed 4.9.0-r0 XSA-214", "xen XSA-295": "fixed 4.9.0-r0 ", "xen XSA-207": "fixed 4.9.0-r0 ",
+		"xen CVE-2017-8904":      "fixed 4.9.0-r0 XSA-214", "xen CVE-2017-10920": "fixed 4.9.0-r0 ", "xen CVE-2017-10921": "fixed 4.9.0-r0 ",
+		"xen XSA-295": "fixed 4.9.0-r0 ", "xen XSA-207": "fixed 4.9.0-r0 ",
 		"xen CVE-2017-1111": "not_affected  ", "xen CVE-2017-2222": "not_affected  ",
 		"tcpdump CVE-2018-10103": "fixed 4.9.3-r0 ", "tcpdump CVE-2018-16859": "fixed 4.9.3-r0 ", "tcpdump CVE-2019-19451": "fixed 4.9.3-r0 ",
 		"mariadb CVE-2019-2426": "fixed 10.3.13-r0 ", "mariadb CVE-2017-17434": "fixed 10.3.13-r0 ", "mariadb CVE-2019-1111": "fixed 10.3.13-r0 ",
@@ -92,6 +93,7 @@ func TestEntries(t *testing.T) {
 
 func TestBranches(t *testing.T) {
 	c := mirror(t)
+	c.Modified = "Mon, 08 Jun 2020 10:00:00 GMT"
 	base := New().Info().URL
 	sink, state := feedtest.Update(t, New(), c, advisory.State{}, "Alpine:3.11", "Alpine:3.99", "Debian:12")
 	if !slices.Equal(sink.Replaced, []string{"Alpine:3.11"}) {
@@ -99,6 +101,9 @@ func TestBranches(t *testing.T) {
 	}
 	if got, want := c.Requests(), []string{base + "/v3.11/main.json", base + "/v3.11/community.json", base + "/v3.99/main.json"}; !slices.Equal(got, want) {
 		t.Errorf("asked %v", got)
+	}
+	if state.Newest.Format("2006-01-02") != "2020-06-08" {
+		t.Errorf("newest %v: records have no dates, but the document has", state.Newest)
 	}
 	n := len(sink.Records)
 	if sink, _ = feedtest.Update(t, New(), c, state, "Alpine:3.11"); len(sink.Replaced) != 0 {
@@ -154,4 +159,12 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 	}
 	b.ReportMetric(12028*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+func TestStore(t *testing.T) {
+	stats := feedtest.Store(t, New(), mirror(t))
+	if stats.Records < 11_000 {
+		t.Errorf("%+v", stats)
+	}
+	t.Logf("%d records in %d bytes", stats.Records, stats.Bytes)
 }

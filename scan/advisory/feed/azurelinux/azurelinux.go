@@ -5,6 +5,7 @@ package azurelinux
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"sekisho"
@@ -58,8 +59,16 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	state.Skipped = map[string]int{}
 	u.Sink.Replace(group)
 	for i, doc := range docs {
-		if err := oval.Read(doc, (&reader{u, &state, ecosystems[i]}).definition); err != nil {
+		if doc == nil {
+			state.Skipped["missing document"]++
+			continue
+		}
+		r := &reader{Update: u, state: &state, ecosystem: ecosystems[i]}
+		if err := oval.Read(doc, r.definition); err != nil {
 			return u.State, sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", urls[i], err)
+		}
+		if err := r.tell(); err != nil {
+			return u.State, err
 		}
 	}
 	return state, nil
@@ -69,6 +78,26 @@ type reader struct {
 	advisory.Update
 	state     *advisory.State
 	ecosystem string
+	records   []advisory.Record
+	details   []advisory.Detail
+}
+
+// tell gives what was read, all of a CVE together: it may have several
+// definitions, also of one package.
+func (r *reader) tell() error {
+	slices.SortStableFunc(r.records, func(a, b advisory.Record) int { return strings.Compare(a.ID, b.ID) })
+	for _, rec := range r.records {
+		if err := r.Sink.Record(rec); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(r.details, func(a, b advisory.Detail) int { return strings.Compare(a.ID, b.ID) })
+	for _, d := range slices.CompactFunc(r.details, func(a, b advisory.Detail) bool { return a.ID == b.ID }) {
+		if err := r.Sink.Detail(d, advisory.Text{ID: d.ID, Group: group}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *reader) definition(f *oval.File, d *oval.Definition) error {
@@ -101,11 +130,9 @@ func (r *reader) definition(f *oval.File, d *oval.Definition) error {
 				rec.Status, rec.Fixed = sekisho.StatusFixed, published
 			}
 		}
-		if err := r.Sink.Record(rec); err != nil {
-			return err
-		}
+		r.records = append(r.records, rec)
 	}
 	r.state.Newest = source.Later(r.state.Newest, published, r.Now)
-	detail := advisory.Detail{ID: cve, Group: group, Ratings: source.Rating("azurelinux", d.Severity), Modified: published}
-	return r.Sink.Detail(detail, advisory.Text{ID: cve, Group: group})
+	r.details = append(r.details, advisory.Detail{ID: cve, Group: group, Ratings: source.Rating("azurelinux", d.Severity), Modified: published})
+	return nil
 }

@@ -57,3 +57,27 @@ func TestUpdate(t *testing.T) {
 }
 
 func date(s string) time.Time { t, _ := time.Parse(time.DateOnly, s); return t }
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Records != 8 {
+		t.Errorf("%+v", stats)
+	}
+}
+
+func FuzzUpdate(f *testing.F) {
+	f.Add(feedtest.Read(f, "vendor-samples/azurelinux/mariner-truncated-2.0-oval.xml"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := feedtest.New()
+		c.Bytes["u/cbl-mariner-2.0-oval.xml"] = data
+		sink := &feedtest.Sink{}
+		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: sink, Now: feedtest.Now()})
+		for _, r := range sink.Records {
+			if r.Package == "" || r.ID == "" || r.Status == "" || len(r.Ranges) == 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if c.Open() != 0 {
+			t.Fatal("left open")
+		}
+	})
+}

@@ -14,10 +14,11 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
-// Where the tracker's repository keeps the lists of advisories; beside
-// another tracker's URL they are looked for under data.
+// Where the tracker's repository keeps the lists of advisories. A mirror may
+// have them beside the tracker's document, under data.
 const (
 	tracker = "https://security-tracker.debian.org/tracker"
 	salsa   = "https://salsa.debian.org/security-tracker-team/security-tracker/-/raw/master"
@@ -59,7 +60,7 @@ func (f feed) Update(ctx context.Context, u advisory.Update) (advisory.State, er
 	if err := r.tell(ctx, doc); err != nil {
 		return u.State, err
 	}
-	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Cursors: maps.Clone(u.State.Cursors), Newest: u.Now, Skipped: r.skipped}
+	next := advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Cursors: maps.Clone(u.State.Cursors), Newest: source.Later(r.notices.newest(), source.Modified(doc.Validator, u.Now), u.Now), Skipped: r.skipped}
 	if next.Cursors == nil {
 		next.Cursors = map[string]string{}
 	}
@@ -72,13 +73,12 @@ func (f feed) Update(ctx context.Context, u advisory.Update) (advisory.State, er
 // notices reads the lists of advisories. They only add what the document does
 // not say; without them everything else is as good.
 func (feed) notices(ctx context.Context, u advisory.Update) notices {
-	base := salsa
-	if u.URL != tracker {
-		base = u.URL
-	}
 	n := notices{}
 	for _, name := range []string{"DSA", "DLA"} {
-		doc, err := u.Client.Get(ctx, base+"/data/"+name+"/list", advisory.Validator{})
+		doc, err := u.Client.Get(ctx, salsa+"/data/"+name+"/list", advisory.Validator{})
+		if sekisho.KindOf(err) == sekisho.NotFound {
+			doc, err = u.Client.Get(ctx, u.URL+"/data/"+name+"/list", advisory.Validator{})
+		}
 		if err != nil {
 			continue
 		}
@@ -123,7 +123,7 @@ func (r *reader) tell(ctx context.Context, doc *advisory.Document) error {
 }
 
 // entry tells what is said of one flaw in one source package.
-func (r *reader) entry(source, id string, e *entry) error {
+func (r *reader) entry(name, id string, e *entry) error {
 	rows := 0
 	for _, codename := range slices.Sorted(maps.Keys(e.Releases)) {
 		eco := Release(codename)
@@ -135,8 +135,8 @@ func (r *reader) entry(source, id string, e *entry) error {
 			r.skipped["unknown status"]++
 			continue
 		}
-		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, source, true
-		rec.Advisories, rec.Fixed = r.notices.of(codename, source, id)
+		rec.ID, rec.Ecosystem, rec.Package, rec.Source = id, eco, name, true
+		rec.Advisories, rec.Fixed = r.notices.of(codename, name, id)
 		if err := r.sink.Record(rec); err != nil {
 			return err
 		}
@@ -150,5 +150,5 @@ func (r *reader) entry(source, id string, e *entry) error {
 	if e.Bug > 0 {
 		text.References = append(text.References, sekisho.Reference{Name: "bug", URL: "https://bugs.debian.org/" + strconv.FormatInt(e.Bug, 10)})
 	}
-	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian"}, text)
+	return r.sink.Detail(advisory.Detail{ID: id, Group: "Debian", Title: source.Sentence(e.Description, 160)}, text)
 }

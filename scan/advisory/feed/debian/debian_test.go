@@ -66,7 +66,7 @@ func TestCounts(t *testing.T) {
 
 func TestStatuses(t *testing.T) {
 	sink, state := feedtest.Update(t, New(), serve([]byte(`{"glibc": {
-	"CVE-2024-0001": {"description": "d", "debianbug": 1234, "scope": "remote", "releases": {
+	"CVE-2024-0001": {"description": "A flaw in libc 2.36. It is bad.", "debianbug": 1234, "scope": "remote", "releases": {
 		"bookworm": {"status": "resolved", "repositories": {"bookworm": "2.36-9"}, "fixed_version": "2.36-9+deb12u1", "urgency": "medium**"},
 		"trixie": {"status": "resolved", "fixed_version": "0", "urgency": "unimportant"},
 		"sid": {"status": "open", "urgency": "not yet assigned"},
@@ -101,7 +101,7 @@ func TestStatuses(t *testing.T) {
 	if state.Skipped["unknown status"] != 1 {
 		t.Errorf("skipped %v", state.Skipped)
 	}
-	if _, text := sink.Detail1("CVE-2024-0001"); text.Text != "d" || len(text.References) != 2 {
+	if d, text := sink.Detail1("CVE-2024-0001"); text.Text != "A flaw in libc 2.36. It is bad." || d.Title != "A flaw in libc 2.36" || len(text.References) != 2 {
 		t.Errorf("text %+v", text)
 	}
 }
@@ -124,9 +124,17 @@ func TestVanishedReleaseStays(t *testing.T) {
 
 func TestAdvisories(t *testing.T) {
 	document := feedtest.Read(t, "debian-security-tracker/derived/tracker-from-dsa-dla.json.xz")
-	sink, _ := feedtest.Update(t, New(), lists(t, serve(document)), advisory.State{}, "Debian:11", "npm")
+	sink, state := feedtest.Update(t, New(), lists(t, serve(document)), advisory.State{}, "Debian:11", "npm")
+	if state.Newest.Format("2006-01-02") != "2023-04-01" { // DLA-3380-1
+		t.Errorf("newest %v", state.Newest)
+	}
 	if !slices.Equal(sink.Replaced, []string{"Debian:11"}) || len(sink.Records) != 1992 {
 		t.Errorf("replaced %v, %d records", sink.Replaced, len(sink.Records))
+	}
+	beside := serve(document)
+	beside.Files[tracker+"/data/DSA/list"] = feedtest.Dir(t, "debian-security-tracker/data/DSA/list")
+	if other, _ := feedtest.Update(t, New(), beside, advisory.State{}, "Debian:11"); len(other.Of("CVE-2023-1393")[0].Advisories) != 1 {
+		t.Error("a mirror has the lists beside the document")
 	}
 	named := 0
 	for _, r := range sink.Records {
@@ -257,4 +265,12 @@ func BenchmarkUpdate(b *testing.B) {
 		rows = sink.NRecords
 	}
 	b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+func TestStore(t *testing.T) {
+	stats := feedtest.Store(t, New(), lists(t, serve(feedtest.Read(t, "debian-security-tracker/derived/tracker-from-dsa-dla.json.xz"))))
+	if stats.Records != 33999 {
+		t.Errorf("%+v", stats)
+	}
+	t.Logf("%d records in %d bytes", stats.Records, stats.Bytes)
 }

@@ -14,7 +14,7 @@ import (
 // Bounds: bytes of one entry, sources, entries of all, releases.
 const (
 	maxEntry    = 4 << 20
-	maxEntries  = 5_000_000
+	maxEntries  = 1_000_000
 	maxReleases = 100
 )
 
@@ -171,7 +171,7 @@ func noEOF(err error) error {
 // validName reports whether a name of a source, a flaw or a release is one:
 // short, printable and without spaces.
 func validName(s string) bool {
-	if s == "" || len(s) > 200 {
+	if s == "" || len(s) > 100 {
 		return false
 	}
 	for i := range len(s) {

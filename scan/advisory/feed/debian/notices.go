@@ -29,6 +29,16 @@ func (n notices) of(codename, source, id string) ([]string, time.Time) {
 	return found.ids, found.first
 }
 
+// newest returns when the last fix came out.
+func (n notices) newest() (day time.Time) {
+	for _, found := range n {
+		if found.first.After(day) {
+			day = found.first
+		}
+	}
+	return day
+}
+
 // The list's lines: "[29 Mar 2023] DSA-5380-1 xorg-server - security update",
 // then, indented, "{CVE-2023-1393}" and "[bullseye] - xorg-server 2:1.20".
 var (

@@ -71,3 +71,10 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestStored(t *testing.T) {
+	db, stats := feedtest.Stored(t, Feed{}, serve(t))
+	if s, err := db.EPSS("CVE-1999-0001"); stats.Signals != 360142 || err != nil || s == nil || s.Date != "2026-08-16" {
+		t.Errorf("%+v %v %+v", s, err, stats)
+	}
+}

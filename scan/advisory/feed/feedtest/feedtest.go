@@ -57,6 +57,8 @@ type Client struct {
 	Bytes map[string][]byte // the document itself
 	Fail  map[string]error  // answered instead of a document
 
+	Modified string // Last-Modified of every document
+
 	mu   sync.Mutex
 	got  []string
 	open int
@@ -130,7 +132,7 @@ func (c *Client) Get(ctx context.Context, url string, v advisory.Validator) (*ad
 	c.open++
 	c.mu.Unlock()
 	body := bytes.NewReader(data)
-	return &advisory.Document{ReadCloser: &closer{Reader: body, client: c}, ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Validator: advisory.Validator{ETag: tag}}, nil
+	return &advisory.Document{ReadCloser: &closer{Reader: body, client: c}, ReaderAt: bytes.NewReader(data), Size: int64(len(data)), Validator: advisory.Validator{ETag: tag, Modified: c.Modified}}, nil
 }
 
 type closer struct {
@@ -233,3 +235,31 @@ func Update(t testing.TB, f advisory.Feed, c *Client, state advisory.State, want
 
 // Now is the time of the tests.
 func Now() time.Time { return time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC) }
+
+// Store puts what a feed tells into a new database, and fails the test when
+// the database refused something or was told something twice.
+func Store(t testing.TB, f advisory.Feed, c *Client, want ...string) advisory.Stats {
+	t.Helper()
+	store, err := advisory.OpenStore(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b, err := store.Begin(f.Info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Abort()
+	state, err := f.Update(t.Context(), advisory.Update{Client: c, URL: f.Info().URL, Want: want, Sink: b, Now: Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := b.Commit(state, Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Refused > 0 || stats.Duplicates > 0 {
+		t.Errorf("%s: %d records were refused (%s), %d came twice", f.Info().Name, stats.Refused, stats.Reason, stats.Duplicates)
+	}
+	return stats
+}

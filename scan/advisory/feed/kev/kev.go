@@ -55,7 +55,7 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	err = source.Elements(doc, "vulnerabilities", maxElement, func(raw []byte) error {
 		var e entry
 		if err := json.Unmarshal(raw, &e); err != nil {
-			return sekisho.Errorf(sekisho.Invalid, "%w", err)
+			return source.Few(state.Skipped, sekisho.Errorf(sekisho.Invalid, "%w", err))
 		}
 		cve := strings.TrimSpace(e.CVE)
 		if !source.IsCVE(cve) {

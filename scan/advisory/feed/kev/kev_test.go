@@ -51,3 +51,12 @@ func FuzzUpdate(f *testing.F) {
 		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: &feedtest.Sink{}, Now: feedtest.Now()})
 	})
 }
+
+func TestStored(t *testing.T) {
+	c := feedtest.New()
+	c.Serve(t, Feed{}.Info().URL, feedtest.Dir(t, "kev"))
+	db, stats := feedtest.Stored(t, Feed{}, c)
+	if s, err := db.KEV("CVE-2021-44228"); stats.Signals != 1404 || err != nil || s == nil || s.Due != "2021-12-24" {
+		t.Errorf("%+v %v %+v", s, err, stats)
+	}
+}

@@ -77,3 +77,9 @@ func TestUpdate(t *testing.T) {
 		t.Errorf("a repository of another layout: %v", err)
 	}
 }
+
+func TestStore(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[New().Info().URL+"/main.zip"] = archive(t, "vulns")
+	feedtest.Store(t, New(), c)
+}

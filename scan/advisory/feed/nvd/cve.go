@@ -2,6 +2,7 @@ package nvd
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -100,7 +101,7 @@ func decode(raw []byte) (told, error) {
 		}
 		return out, nil
 	}
-	out.detail.Title = source.Sentence(out.text.Text, maxTitle)
+	out.detail.Title = title(out.text.Text)
 	out.scores(c.Metrics.V40, c.Metrics.V31, c.Metrics.V30, c.Metrics.V2)
 	out.weaknesses(&it)
 	out.products(&it)
@@ -110,6 +111,22 @@ func decode(raw []byte) (told, error) {
 		}
 	}
 	return out, nil
+}
+
+// kernel begins the descriptions of CVEs that the Linux kernel's own authority assigns.
+const kernel = "In the Linux kernel, the following vulnerability has been resolved:"
+
+var marks = regexp.MustCompile(`^(?:\*\* ?[A-Z ]+ ?\*\* ?)+`)
+
+// title makes a line of a description: its first sentence. Of the kernel's own
+// CVEs it is the subject of the commit, below a sentence that all of them have.
+func title(text string) string {
+	text = marks.ReplaceAllString(text, "") // ** DISPUTED **
+	if rest, ok := strings.CutPrefix(text, kernel); ok {
+		subject, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+		return source.Line("Linux kernel: "+subject, maxTitle)
+	}
+	return source.Sentence(text, maxTitle)
 }
 
 // scores keeps ratings of all versions, the newest first and NVD's own before

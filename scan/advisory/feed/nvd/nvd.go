@@ -67,8 +67,8 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		switch err := r.file(ctx, name); {
 		case err == nil:
 			read++
-		case sekisho.KindOf(err) == sekisho.NotFound && name == strconv.Itoa(u.Now.Year()):
-			// not there yet, early in January
+		case sekisho.KindOf(err) == sekisho.NotFound:
+			r.state.Skipped["missing document"]++ // a mirror of some years; this year's, early in January
 		default:
 			return u.State, err
 		}
@@ -142,7 +142,11 @@ func (r *update) read(ctx context.Context, in io.Reader) error {
 		_, err := io.Copy(io.Discard, in) // the sum is of all
 		return err
 	}
-	return source.Ordered(ctx, produce, decode, func(t told) error {
+	return source.Ordered(ctx, produce, source.Kept(decode), func(x source.Result[told]) error {
+		t := x.Value
+		if x.Err != nil {
+			return source.Few(r.state.Skipped, x.Err)
+		}
 		if t.detail.ID == "" {
 			r.state.Skipped["id"]++
 			return nil

@@ -113,6 +113,18 @@ func TestRunningOn(t *testing.T) {
 	}
 }
 
+func TestTitle(t *testing.T) {
+	for text, want := range map[string]string{
+		"In the Linux kernel, the following vulnerability has been resolved:\n\nnetfilter: nf_tables: reject QUEUE/DROP verdict parameters\n\nThis reverts commit e0abdadcc6e1.": "Linux kernel: netfilter: nf_tables: reject QUEUE/DROP verdict parameters",
+		"** DISPUTED ** curl 7.0 fails. It is said.": "curl 7.0 fails",
+		"": "",
+	} {
+		if got := title(text); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	c := serve(t)
 	c.Bytes[base+"2023.json.gz"] = packed([]byte(`{"vulnerabilities":[]}`))
@@ -125,6 +137,20 @@ func TestRefused(t *testing.T) {
 	_, err = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: Feed{}.Info().URL, Sink: &feedtest.Sink{}, Now: feedtest.Now()})
 	if sekisho.KindOf(err) != sekisho.Invalid || c.Open() != 0 {
 		t.Errorf("cut: %v", err)
+	}
+}
+
+// A mirror may hold some years only.
+func TestSomeYears(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[base+"2023.json.gz"] = serve(t).Bytes[base+"2023.json.gz"]
+	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	if len(sink.Details) != 38 || state.Skipped["missing document"] != 24 {
+		t.Errorf("%d details, skipped %v", len(sink.Details), state.Skipped)
+	}
+	_, err := Feed{}.Update(t.Context(), advisory.Update{Client: feedtest.New(), URL: Feed{}.Info().URL, Sink: &feedtest.Sink{}, Now: feedtest.Now()})
+	if sekisho.KindOf(err) != sekisho.NotFound {
+		t.Errorf("no file at all: %v", err)
 	}
 }
 
@@ -183,4 +209,10 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%+v", out)
 		}
 	})
+}
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Details != 40 {
+		t.Errorf("%+v", stats)
+	}
 }

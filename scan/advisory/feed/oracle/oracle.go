@@ -12,6 +12,7 @@ import (
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/internal/oval"
 	"sekisho/scan/advisory/feed/internal/source"
+	"sekisho/scan/version"
 )
 
 const (
@@ -25,12 +26,11 @@ const (
 // Feed is Oracle's OVAL feed.
 type Feed struct{}
 
-// Info implements advisory.Feed. Oracle grants use and redistribution of its
-// OVAL definitions as they are.
+// Info implements advisory.Feed.
 func (Feed) Info() advisory.Info {
 	return advisory.Info{
 		Name: "oracle", Title: "Oracle Linux OVAL", URL: "https://linux.oracle.com/security/oval",
-		Licence: "Oracle OVAL terms", Ecosystems: []string{group},
+		Licence: "Oracle, not stated", Ecosystems: []string{group},
 	}
 }
 
@@ -90,7 +90,7 @@ func (r *reader) definition(f *oval.File, d *oval.Definition) error {
 	}
 	issued := source.Date(d.Advisory.Issued.Date)
 	told := false
-	for _, s := range said {
+	for _, s := range lowest(said) {
 		m := release.FindStringSubmatch(s.Platform)
 		if m == nil || s.Range.Fixed == "" {
 			r.state.Skipped["platform"]++
@@ -114,6 +114,45 @@ func (r *reader) definition(f *oval.File, d *oval.Definition) error {
 	r.state.Newest = source.Later(r.state.Newest, issued, r.Now)
 	detail := advisory.Detail{ID: id, Group: group, Title: title(d.Title, id), Aliases: cves, Ratings: source.Rating("oracle", rating(d)), Published: issued}
 	return r.Sink.Detail(detail, advisory.Text{ID: id, Group: group, Text: source.Text(d.Description, maxText), References: refs})
+}
+
+// lowest keeps the lowest of several fixed builds of a package: an erratum may
+// hold Oracle's own rebuild (110-1.0.1.el8) beside the build that it is of
+// (110-1.el8), and each of them is fixed. Builds of different flavours are not
+// compared.
+func lowest(said []oval.Statement) []oval.Statement {
+	at, out := map[string]int{}, said[:0:0]
+	for _, s := range said {
+		key := strings.Join(append([]string{s.Package, s.Platform, s.Module, flavour(s.Range.Fixed), s.Range.Introduced}, s.Arch...), "\x00")
+		i, ok := at[key]
+		if !ok {
+			at[key] = len(out)
+			out = append(out, s)
+			continue
+		}
+		c, err := version.Compare(version.RPM, s.Range.Fixed, out[i].Range.Fixed)
+		switch {
+		case err != nil:
+			out = append(out, s)
+		case c < 0:
+			out[i] = s
+		}
+	}
+	return out
+}
+
+// flavour names what a build is rebuilt for, and for kernels of UEK their line.
+func flavour(evr string) string {
+	for _, f := range []string{"ksplice", "_fips"} {
+		if strings.Contains(evr, f) {
+			return f
+		}
+	}
+	if strings.Contains(evr, "uek") {
+		line, _, _ := strings.Cut(evr, "-")
+		return line
+	}
+	return ""
 }
 
 // each tells a record once for each flaw that the erratum fixes: they are not

@@ -3,6 +3,7 @@ package oracle
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/feedtest"
+	"sekisho/scan/advisory/feed/internal/oval"
 )
 
 const url = "https://linux.oracle.com/security/oval/" + file
@@ -88,6 +90,18 @@ func TestKspliceByArchitecture(t *testing.T) {
 	}
 }
 
+// An erratum holds a build and Oracle's rebuild of it: the first is enough.
+func TestRebuilt(t *testing.T) {
+	got := update(t, sample(t, "mock_per_arch_data"), "Oracle:8").Of("osbuild-ostree")
+	if len(got) != 1 || got[0].Ranges[0].Fixed != "110-1.el8" {
+		t.Errorf("%+v", got)
+	}
+	said := []oval.Statement{{Package: "a", Range: advisory.Range{Fixed: "10:1-1_fips"}}, {Package: "a", Range: advisory.Range{Fixed: "1-1"}}, {Package: "a", Range: advisory.Range{Fixed: "1-2"}, Arch: []string{"x86_64"}}}
+	if got := lowest(said); len(got) != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestModule(t *testing.T) {
 	data := bytes.Replace(sample(t, "mock_per_arch_data"), []byte(`<criterion test_ref="oval:com.oracle.elsa:tst:20224803001" comment="Oracle Linux 7 is installed"/>`),
 		[]byte(`<criterion test_ref="oval:com.oracle.elsa:tst:20224803001" comment="Oracle Linux 7 is installed"/><criterion test_ref="oval:com.oracle.elsa:tst:1" comment="Module nodejs:18 is enabled"/>`), 1)
@@ -114,19 +128,19 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// A document of the size of the real one: 200 MB of the samples' definitions.
+// A document of the size of the real one, made of a sample's definition.
 func BenchmarkAll(b *testing.B) {
-	data := sample(b, "mock_per_arch_data")
+	data := sample(b, "mock_ksplice_data")
 	cut := func(from, to string) []byte {
 		i := bytes.Index(data, []byte(from))
 		return data[i : i+bytes.Index(data[i:], []byte(to))+len(to)]
 	}
 	var doc bytes.Buffer
 	doc.WriteString("<oval_definitions><definitions>")
-	const n = 2000
+	const n = 10000
 	body := cut("<definition ", "</definition>")
 	for i := range n {
-		doc.Write(bytes.ReplaceAll(body, []byte("20224803"), fmt.Appendf(nil, "%08d", i)))
+		doc.Write(bytes.ReplaceAll(body, []byte("20219151"), fmt.Appendf(nil, "%08d", i)))
 	}
 	doc.WriteString("</definitions>")
 	for _, part := range []string{"tests", "objects", "states"} {
@@ -134,7 +148,7 @@ func BenchmarkAll(b *testing.B) {
 		doc.WriteString("<" + part + ">")
 		inner := section[len(part)+2 : len(section)-len(part)-3]
 		for i := range n {
-			doc.Write(bytes.ReplaceAll(inner, []byte("20224803"), fmt.Appendf(nil, "%08d", i)))
+			doc.Write(bytes.ReplaceAll(inner, []byte("20219151"), fmt.Appendf(nil, "%08d", i)))
 		}
 		doc.WriteString("</" + part + ">")
 	}
@@ -144,10 +158,55 @@ func BenchmarkAll(b *testing.B) {
 	b.SetBytes(int64(doc.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		sink := &feedtest.Sink{Count: true}
+		sink := &peak{Sink: feedtest.Sink{Count: true}}
 		if _, err := (Feed{}).Update(b.Context(), advisory.Update{Client: c, URL: Feed{}.Info().URL, Sink: sink, Now: feedtest.Now()}); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(sink.NRecords), "records")
+		b.ReportMetric(float64(sink.heap>>20), "peak-MiB")
 	}
+}
+
+// peak looks at what is reachable now and then.
+type peak struct {
+	feedtest.Sink
+	heap uint64
+}
+
+func (p *peak) Detail(d advisory.Detail, t advisory.Text) error {
+	if p.NDetails%5000 == 0 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		p.heap = max(p.heap, m.HeapAlloc)
+	}
+	return p.Sink.Detail(d, t)
+}
+
+// All that is told is kept: an erratum with several flaws for each of them.
+func TestStored(t *testing.T) {
+	c := feedtest.New()
+	c.Bytes[url] = sample(t, "mock_per_arch_data")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	if sink := update(t, sample(t, "mock_per_arch_data")); stats.Records != sink.NRecords || stats.Details != 3 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
+}
+
+func FuzzUpdate(f *testing.F) {
+	f.Add(sample(f, "mock_ksplice_data"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := feedtest.New()
+		c.Bytes["u/com.oracle.elsa-all.xml.bz2"] = data
+		sink := &feedtest.Sink{}
+		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: sink, Now: feedtest.Now()})
+		for _, r := range sink.Records {
+			if r.Package == "" || r.ID == "" || r.Status == "" || len(r.Ranges) == 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if c.Open() != 0 {
+			t.Fatal("left open")
+		}
+	})
 }

@@ -41,8 +41,8 @@ func (c changes) shrunk(before string) bool {
 
 // changes reads "timestamp,id" rows, newest first. Rows of the very time up to
 // which was read are taken again: others may have come at the same time.
-func (d *directory) changes(ctx context.Context, list string, known advisory.Validator, since time.Time) (c changes, err error) {
-	doc, err := d.Client.Get(ctx, list, known)
+func (r *run) changes(ctx context.Context, list string, known advisory.Validator, since time.Time) (c changes, err error) {
+	doc, err := r.Client.Get(ctx, list, known)
 	if err != nil {
 		return c, err
 	}
@@ -63,7 +63,7 @@ func (d *directory) changes(ctx context.Context, list string, known advisory.Val
 		}
 		t, err := time.Parse(time.RFC3339Nano, stamp)
 		if err != nil || !validID(id) {
-			d.skipped(map[string]int{schema.Malformed: 1})
+			r.skipped(map[string]int{schema.Malformed: 1})
 			continue
 		}
 		if t.After(c.newest) {
@@ -95,14 +95,14 @@ func validID(id string) bool {
 
 // some reads changed records one by one, several at a time, and tells them in
 // the list's order.
-func (d *directory) some(ctx context.Context, ids []string) error {
+func (r *run) some(ctx context.Context, ids []string) error {
 	results := make([]schema.Result, len(ids))
-	decoder := d.decoder(d.keepChanged)
+	decoder := r.decoder()
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for i, id := range ids {
 		g.Go(func() (err error) {
-			results[i], err = d.one(ctx, decoder, id)
+			results[i], err = r.one(ctx, decoder, id)
 			return err
 		})
 	}
@@ -110,9 +110,9 @@ func (d *directory) some(ctx context.Context, ids []string) error {
 		return err
 	}
 	for i := range results {
-		d.Sink.Forget(ids[i])
-		d.skipped(results[i].Skipped)
-		if _, err := results[i].Tell(d.Sink); err != nil {
+		r.Sink.Forget(ids[i])
+		r.skipped(results[i].Skipped)
+		if _, err := results[i].Tell(r.Sink); err != nil {
 			return err
 		}
 		results[i] = schema.Result{}
@@ -121,9 +121,9 @@ func (d *directory) some(ctx context.Context, ids []string) error {
 }
 
 // one reads one record. A record that is gone, broken or another's says nothing.
-func (d *directory) one(ctx context.Context, decoder schema.Decoder, id string) (schema.Result, error) {
-	address := d.base + "/" + url.PathEscape(id) + ".json"
-	doc, err := d.Client.Get(ctx, address, advisory.Validator{})
+func (r *run) one(ctx context.Context, decoder schema.Decoder, id string) (schema.Result, error) {
+	address := r.base + "/" + url.PathEscape(id) + ".json"
+	doc, err := r.Client.Get(ctx, address, advisory.Validator{})
 	if sekisho.KindOf(err) == sekisho.NotFound {
 		return schema.Result{}, nil
 	}
@@ -134,9 +134,9 @@ func (d *directory) one(ctx context.Context, decoder schema.Decoder, id string) 
 	if err = errors.Join(err, doc.Close()); err != nil {
 		return schema.Result{}, sekisho.Errorf(sekisho.Unavailable, "read %s: %w", address, err)
 	}
-	r, err := decoder.Decode(data)
-	if err != nil || r.ID != id {
+	result, err := decoder.Decode(data)
+	if err != nil || result.ID != id {
 		return schema.Result{Skipped: map[string]int{schema.Malformed: 1}}, nil
 	}
-	return r, nil
+	return result, nil
 }

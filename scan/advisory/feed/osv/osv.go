@@ -1,8 +1,10 @@
 // Package osv feeds what OSV.dev publishes in its bucket: the advisories of
-// all language ecosystems, malicious packages, and of the distributions that
-// publish in this form only. Zip files and lists of changed ids come in from a
-// host that is not trusted; records come out in this program's spelling. It
-// refuses zip files whose directory or entries are beyond its bounds.
+// language ecosystems, malicious packages among them, and of the distributions
+// that publish in this form. Each directory of the bucket is a feed of its own,
+// so that one that fails does not hold up the rest. Zip files and lists of
+// changed ids come in from a host that is not trusted; records come out in this
+// program's spelling. It refuses zip files whose directory or entries are
+// beyond its bounds.
 package osv
 
 import (
@@ -18,14 +20,7 @@ import (
 	"sekisho/scan/advisory/feed/osv/schema"
 )
 
-// directories of the bucket that are read; each is the group of its
-// ecosystems. Debian, Alpine and Red Hat have feeds of their own, Wolfi and
-// Chainguard may not be passed on.
-var directories = []string{
-	"npm", "PyPI", "Go", "Maven", "NuGet", "RubyGems", "crates.io", "Packagist", "Hex", "Pub", "SwiftURL", "CRAN", "Hackage", "Julia",
-	"ConanCenter", "GitHub Actions", "Bitnami", "VSCode",
-	"AlmaLinux", "Rocky Linux", "Ubuntu", "SUSE", "openSUSE", "openEuler", "Mageia", "Alpaquita", "BellSoft Hardened Containers",
-}
+const bucket = "https://storage.googleapis.com/osv-vulnerabilities"
 
 // How much is fetched record by record before the whole is the better deal,
 // and how old the whole may be: a record that was deleted shows only there.
@@ -34,22 +29,41 @@ const (
 	fullEvery    = 7 * 24 * time.Hour
 )
 
-type feed struct{}
+type feed struct{ directory }
 
-// New returns the feed.
-func New() advisory.Feed { return feed{} }
-
-// Info describes the feed.
-func (feed) Info() advisory.Info {
-	return advisory.Info{
-		Name: "osv", Title: "OSV.dev", URL: "https://storage.googleapis.com/osv-vulnerabilities", Licence: "CC-BY-4.0 and others, by database",
-		Ecosystems: slices.Clone(directories), Default: true,
+// Feeds returns the feeds, one for each directory of the bucket: "osv-npm",
+// "osv-rocky-linux".
+func Feeds() []advisory.Feed {
+	var feeds []advisory.Feed
+	for _, d := range directories() {
+		feeds = append(feeds, feed{d})
 	}
+	return feeds
 }
 
-// Update reads each wanted directory: whole at first and once a week, else only
-// what its list of modified ids names.
-func (feed) Update(ctx context.Context, u advisory.Update) (advisory.State, error) {
+// New returns the feed of one directory; its name is that of the ecosystem. It
+// is nil for one that is not read.
+func New(ecosystem string) advisory.Feed {
+	for _, d := range directories() {
+		if d.name == ecosystem {
+			return feed{d}
+		}
+	}
+	return nil
+}
+
+// Info describes the feed.
+func (f feed) Info() advisory.Info {
+	name := "osv-" + strings.NewReplacer(" ", "-", ".", "-").Replace(strings.ToLower(f.name))
+	return advisory.Info{Name: name, Title: "OSV.dev, " + f.name, URL: bucket, Licence: f.licence, Ecosystems: []string{f.name}, Default: f.always}
+}
+
+// Update reads the directory whole at first and once a week, else only what
+// its list of modified ids names.
+func (f feed) Update(ctx context.Context, u advisory.Update) (advisory.State, error) {
+	if !advisory.Wanted(u.Want, f.name) {
+		return u.State, nil
+	}
 	next := advisory.State{
 		Validators: maps.Clone(u.State.Validators), Cursors: maps.Clone(u.State.Cursors), Newest: u.State.Newest, Skipped: maps.Clone(u.State.Skipped),
 	}
@@ -62,51 +76,38 @@ func (feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	if next.Skipped == nil {
 		next.Skipped = map[string]int{}
 	}
-	missing, tried := error(nil), 0
-	for _, name := range directories {
-		if !advisory.Wanted(u.Want, name) {
-			continue
-		}
-		d := directory{Update: u, name: name, base: u.URL + "/" + url.PathEscape(name), state: &next}
-		err := d.update(ctx)
-		if sekisho.KindOf(err) == sekisho.NotFound {
-			missing = err // a mirror need not have them all
-			continue
-		}
-		if err != nil {
-			return u.State, err
-		}
-		tried++
-	}
-	if tried == 0 && missing != nil {
-		return u.State, missing
+	r := run{Update: u, name: f.name, base: u.URL + "/" + url.PathEscape(f.name), next: &next}
+	if err := r.run(ctx); err != nil {
+		return u.State, err
 	}
 	return next, nil
 }
 
-// directory is one update of one directory.
-type directory struct {
+// run is one update.
+type run struct {
 	advisory.Update
-	name  string
-	base  string
-	state *advisory.State
+	name string // of the directory
+	base string // its address
+	next *advisory.State
 }
 
-// Names under which the state remembers, by directory: the newest change that
-// was read, when the whole was read last, of which releases.
-func (d *directory) cursor() string   { return d.name }
-func (d *directory) whole() string    { return d.name + " whole" }
-func (d *directory) releases() string { return d.name + " releases" }
-func (d *directory) counted() string  { return d.name + " count" }
+// Names under which the state remembers: the newest change that was read, when
+// the whole was read last, of which releases, how many records there were.
+const (
+	cursor   = "modified"
+	whole    = "whole"
+	releases = "releases"
+	counted  = "count"
+)
 
 // wanted returns the releases that are asked for, joined; "*" is all of them.
-func (d *directory) wanted() string {
+func (r *run) wanted() string {
 	var list []string
-	for _, w := range d.Want {
-		if w == d.name {
+	for _, w := range r.Want {
+		if w == r.name {
 			return "*"
 		}
-		if advisory.Group(w) == d.name {
+		if advisory.Group(w) == r.name {
 			list = append(list, w)
 		}
 	}
@@ -117,79 +118,60 @@ func (d *directory) wanted() string {
 	return strings.Join(slices.Compact(list), "|")
 }
 
-// keep tells which ecosystems are read: those that are wanted, and those known
-// from before, as a changed record is told anew for all of them.
-func (d *directory) keep(ecosystem string) bool {
-	group := advisory.Group(ecosystem)
-	if group == d.name {
-		return d.wanted() == "*" || slices.Contains(d.Want, ecosystem)
-	}
-	return false
+// keep tells which ecosystems are read. A record about others, too, is in
+// their directories as well.
+func (r *run) keep(ecosystem string) bool {
+	return advisory.Group(ecosystem) == r.name && (r.wanted() == "*" || slices.Contains(r.Want, ecosystem))
 }
 
-func (d *directory) keepChanged(ecosystem string) bool {
-	group := advisory.Group(ecosystem)
-	if group == d.name {
-		return d.keep(ecosystem)
-	}
-	releases, ok := d.state.Cursors[group+" releases"]
-	return ok && (releases == "*" || slices.Contains(strings.Split(releases, "|"), ecosystem))
-}
-
-func (d *directory) update(ctx context.Context) error {
-	list := d.base + "/modified_id.csv"
-	known := d.State.Validators[list]
-	since := timeOf(d.State.Cursors[d.cursor()])
-	stale := since.IsZero() || d.Now.Sub(timeOf(d.State.Cursors[d.whole()])) >= fullEvery || d.State.Cursors[d.releases()] != d.wanted()
+func (r *run) run(ctx context.Context) error {
+	list := r.base + "/modified_id.csv"
+	known := r.State.Validators[list]
+	since := timeOf(r.State.Cursors[cursor])
+	stale := since.IsZero() || r.Now.Sub(timeOf(r.State.Cursors[whole])) >= fullEvery || r.State.Cursors[releases] != r.wanted()
 	if stale {
 		known = advisory.Validator{}
 	}
-	changes, err := d.changes(ctx, list, known, since)
+	c, err := r.changes(ctx, list, known, since)
 	if sekisho.KindOf(err) == sekisho.NotFound {
-		return d.all(ctx, changes) // a mirror of zip files only
+		return r.all(ctx, c) // a mirror of zip files only
 	}
-	if err != nil || changes.same {
+	if err != nil || c.same {
 		return err
 	}
-	d.state.Validators[list] = changes.validator
-	if stale || len(changes.ids) > maxIncrement || changes.shrunk(d.State.Cursors[d.counted()]) {
-		return d.all(ctx, changes)
+	r.next.Validators[list] = c.validator
+	if stale || len(c.ids) > maxIncrement || c.shrunk(r.State.Cursors[counted]) {
+		return r.all(ctx, c)
 	}
-	if err := d.some(ctx, changes.ids); err != nil {
+	if err := r.some(ctx, c.ids); err != nil {
 		return err
 	}
-	d.read(changes)
+	r.read(c)
 	return nil
 }
 
 // read remembers how far the list was read.
-func (d *directory) read(c changes) {
-	if c.newest.After(d.Now) {
-		c.newest = d.Now // a date in the future must not hide what comes until then
+func (r *run) read(c changes) {
+	if c.newest.After(r.Now) {
+		c.newest = r.Now // a date in the future must not hide what comes until then
 	}
 	if !c.newest.IsZero() {
-		d.state.Cursors[d.cursor()] = c.newest.Format(time.RFC3339Nano)
-		d.seen(c.newest)
+		r.next.Cursors[cursor] = c.newest.Format(time.RFC3339Nano)
+		if c.newest.After(r.next.Newest) {
+			r.next.Newest = c.newest
+		}
 	}
-	d.state.Cursors[d.counted()] = c.total()
+	r.next.Cursors[counted] = c.total()
 }
 
-func (d *directory) seen(t time.Time) {
-	if t.After(d.state.Newest) && t.Before(d.Now.Add(24*time.Hour)) {
-		d.state.Newest = t
-	}
-}
-
-// skipped counts what was left out, by directory and reason.
-func (d *directory) skipped(reasons map[string]int) {
+// skipped counts what was left out by reason.
+func (r *run) skipped(reasons map[string]int) {
 	for reason, n := range reasons {
-		d.state.Skipped[d.name+": "+reason] += n
+		r.next.Skipped[reason] += n
 	}
 }
 
-func (d *directory) decoder(keep func(string) bool) schema.Decoder {
-	return schema.Decoder{Keep: keep, Order: schema.OrderOf}
-}
+func (r *run) decoder() schema.Decoder { return schema.Decoder{Keep: r.keep, Order: schema.OrderOf} }
 
 func timeOf(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)

@@ -13,68 +13,68 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/feedtest"
+	"sekisho/scan/version"
 )
 
-// bucket serves the shared data in the bucket's layout, all of which is real.
-func bucket(t testing.TB) *feedtest.Client {
+// mirror serves the shared data in the bucket's layout, all of which is real.
+func mirror(t testing.TB) *feedtest.Client {
 	t.Helper()
 	c := feedtest.New()
-	c.Serve(t, New().Info().URL, feedtest.Dir(t, "osv"))
+	c.Serve(t, bucket, feedtest.Dir(t, "osv"))
 	return c
 }
 
-func ids(sink *feedtest.Sink) (out []string) {
-	for _, r := range sink.Records {
-		if !slices.Contains(out, r.ID) {
-			out = append(out, r.ID)
-		}
-	}
-	return out
-}
-
 func TestWholeThenNothing(t *testing.T) {
-	c := bucket(t)
-	sink, state := feedtest.Update(t, New(), c, advisory.State{}, "crates.io", "PyPI", "Debian:12")
-	if !slices.Equal(sink.Replaced, []string{"PyPI", "crates.io"}) {
-		t.Errorf("replaced %v", sink.Replaced)
+	c := mirror(t)
+	f := New("PyPI")
+	sink, state := feedtest.Update(t, f, c, advisory.State{})
+	if !slices.Equal(sink.Replaced, []string{"PyPI"}) || sink.NDetails != 2651 {
+		t.Errorf("replaced %v, %d details", sink.Replaced, sink.NDetails)
 	}
-	if len(ids(sink)) != 2651+705 {
-		t.Errorf("%d ids, want 3356", len(ids(sink)))
-	}
-	if state.Skipped["PyPI: withdrawn"] != 10 || state.Newest.Format(time.DateOnly) != "2025-02-24" {
+	if state.Skipped["withdrawn"] != 10 || state.Newest.Format(time.DateOnly) != "2024-10-10" || state.Cursors[cursor] != "2024-10-10T17:22:00.587279Z" {
 		t.Errorf("state %+v", state)
 	}
 	c.Requests()
-	sink, again := feedtest.Update(t, New(), c, state, "crates.io", "PyPI")
+	sink, _ = feedtest.Update(t, f, c, state)
 	if sink.NRecords+len(sink.Replaced)+len(sink.Forgot) != 0 {
 		t.Errorf("nothing changed, but %d records, replaced %v, forgot %v", sink.NRecords, sink.Replaced, sink.Forgot)
 	}
-	if got := c.Requests(); len(got) != 2 {
+	if got := c.Requests(); !slices.Equal(got, []string{bucket + "/PyPI/modified_id.csv"}) {
 		t.Errorf("asked %v", got)
 	}
-	if again.Cursors["PyPI"] != "2024-10-10T17:22:00.587279Z" {
-		t.Errorf("cursor %q", again.Cursors["PyPI"])
+	if sink, _ = feedtest.Update(t, f, c, advisory.State{}, "npm"); len(sink.Replaced)+len(c.Requests()) != 0 {
+		t.Error("PyPI is not wanted")
 	}
 }
 
-func TestEverything(t *testing.T) {
-	c := bucket(t)
-	sink := &feedtest.Sink{Count: true}
-	f := New()
-	state, err := f.Update(t.Context(), advisory.Update{Client: c, URL: f.Info().URL, Sink: sink, Now: feedtest.Now()})
-	if err != nil {
-		t.Fatal(err)
+func TestFeeds(t *testing.T) {
+	c := mirror(t)
+	names, found := map[string]bool{}, 0
+	for _, f := range Feeds() {
+		info := f.Info()
+		if names[info.Name] || strings.Trim(info.Name, "abcdefghijklmnopqrstuvwxyz-") != "" || info.Restricted || info.Licence == "" || len(info.Ecosystems) != 1 {
+			t.Errorf("got %+v", info)
+		}
+		names[info.Name] = true
+		if _, ok := version.Of(info.Ecosystems[0]); !ok && info.Default {
+			t.Errorf("%s: versions have no order", info.Ecosystems[0])
+		}
+		if e := info.Ecosystems[0]; e == "AlmaLinux" || e == "Bitnami" {
+			continue // large ones, read elsewhere
+		}
+		_, err := f.Update(t.Context(), advisory.Update{Client: c, URL: info.URL, Sink: &feedtest.Sink{Count: true}, Now: feedtest.Now()})
+		switch {
+		case err == nil:
+			found++
+		case sekisho.KindOf(err) != sekisho.NotFound:
+			t.Errorf("%s: %v", info.Name, err)
+		}
 	}
-	// Go, AlmaLinux, Bitnami, PyPI, crates.io, Maven and npm are there; a mirror need not have the rest.
-	if len(sink.Replaced) != 7 || sink.NDetails < 20_000 {
-		t.Errorf("replaced %v, %d details", sink.Replaced, sink.NDetails)
+	if found != 5 { // Go, PyPI, crates.io, Maven and npm are there
+		t.Errorf("%d feeds could be read", found)
 	}
-	if state.Skipped["AlmaLinux: erratum without a flaw"] != 9347 {
-		t.Errorf("skipped %v", state.Skipped)
-	}
-	c = feedtest.New()
-	if _, err := f.Update(t.Context(), advisory.Update{Client: c, URL: f.Info().URL, Sink: sink, Now: feedtest.Now()}); sekisho.KindOf(err) != sekisho.NotFound {
-		t.Errorf("an empty mirror: %v", err)
+	if New("OSS-Fuzz") != nil {
+		t.Error("OSS-Fuzz has no packages")
 	}
 }
 
@@ -85,7 +85,7 @@ type small struct {
 }
 
 func newSmall(dir string) *small {
-	return &small{feedtest.New(), New().Info().URL + "/" + dir}
+	return &small{feedtest.New(), bucket + "/" + dir}
 }
 
 func record(id, modified, version string) string {
@@ -119,12 +119,12 @@ func (s *small) set(t *testing.T, lines ...string) {
 func TestChangesOnly(t *testing.T) {
 	s := newSmall("npm")
 	s.set(t, "GHSA-b 2026-11-20T00:00:00Z", "GHSA-a 2026-11-10T00:00:00Z")
-	_, state := feedtest.Update(t, New(), s.Client, advisory.State{}, "npm")
+	_, state := feedtest.Update(t, New("npm"), s.Client, advisory.State{}, "npm")
 	s.Requests()
 	s.set(t, "GHSA-c 2026-11-24T00:00:00Z", "GHSA-a 2026-11-22T00:00:00Z", "GHSA-b 2026-11-20T00:00:00Z")
 	// GHSA-c is listed already, but not there yet.
 	delete(s.Bytes, s.base+"/GHSA-c.json")
-	sink, state := feedtest.Update(t, New(), s.Client, state, "npm")
+	sink, state := feedtest.Update(t, New("npm"), s.Client, state, "npm")
 	if len(sink.Replaced) != 0 {
 		t.Errorf("replaced %v", sink.Replaced)
 	}
@@ -139,7 +139,7 @@ func TestChangesOnly(t *testing.T) {
 	}
 	s.set(t, "GHSA-d 2026-11-25T00:00:00Z", "GHSA-c 2026-11-24T00:00:00Z", "GHSA-a 2026-11-22T00:00:00Z", "GHSA-b 2026-11-20T00:00:00Z")
 	s.Bytes[s.base+"/GHSA-d.json"] = []byte(`{"id":"GHSA-other"}`)
-	sink, _ = feedtest.Update(t, New(), s.Client, state, "npm")
+	sink, _ = feedtest.Update(t, New("npm"), s.Client, state, "npm")
 	if got := sink.Of("GHSA-c"); len(got) != 1 || len(sink.Forgot) != 2 {
 		t.Errorf("the record that had come late: %+v, forgot %v", got, sink.Forgot)
 	}
@@ -148,15 +148,15 @@ func TestChangesOnly(t *testing.T) {
 func TestWithdrawnAndDeleted(t *testing.T) {
 	s := newSmall("npm")
 	s.set(t, "GHSA-b 2026-11-20T00:00:00Z", "GHSA-a 2026-11-10T00:00:00Z")
-	_, state := feedtest.Update(t, New(), s.Client, advisory.State{}, "npm")
+	_, state := feedtest.Update(t, New("npm"), s.Client, advisory.State{}, "npm")
 	s.set(t, "GHSA-a 2026-11-21T00:00:00Z", "GHSA-b 2026-11-20T00:00:00Z")
 	s.Bytes[s.base+"/GHSA-a.json"] = []byte(`{"id":"GHSA-a","withdrawn":"2026-11-21T00:00:00Z","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`)
-	sink, state := feedtest.Update(t, New(), s.Client, state, "npm")
-	if !slices.Contains(sink.Forgot, "GHSA-a") || len(sink.Of("GHSA-a")) != 0 || state.Skipped["npm: withdrawn"] != 1 {
+	sink, state := feedtest.Update(t, New("npm"), s.Client, state, "npm")
+	if !slices.Contains(sink.Forgot, "GHSA-a") || len(sink.Of("GHSA-a")) != 0 || state.Skipped["withdrawn"] != 1 {
 		t.Errorf("withdrawn: forgot %v, records %v, skipped %v", sink.Forgot, sink.Records, state.Skipped)
 	}
 	s.set(t, "GHSA-b 2026-11-20T00:00:00Z")
-	sink, _ = feedtest.Update(t, New(), s.Client, state, "npm")
+	sink, _ = feedtest.Update(t, New("npm"), s.Client, state, "npm")
 	if !slices.Equal(sink.Replaced, []string{"npm"}) || len(sink.Records) != 1 {
 		t.Errorf("deleted: the list is shorter, but replaced %v", sink.Replaced)
 	}
@@ -165,54 +165,32 @@ func TestWithdrawnAndDeleted(t *testing.T) {
 func TestManyChangesAndOldState(t *testing.T) {
 	s := newSmall("npm")
 	s.set(t, "GHSA-a 2026-11-10T00:00:00Z")
-	_, state := feedtest.Update(t, New(), s.Client, advisory.State{}, "npm")
+	_, state := feedtest.Update(t, New("npm"), s.Client, advisory.State{}, "npm")
 	var lines []string
 	for i := range maxIncrement + 10 {
 		lines = append(lines, fmt.Sprintf("GHSA-%d 2026-11-24T00:00:00Z", i))
 	}
 	s.set(t, append(lines, "GHSA-a 2026-11-10T00:00:00Z")...)
 	s.Requests()
-	sink, state := feedtest.Update(t, New(), s.Client, state, "npm")
+	sink, state := feedtest.Update(t, New("npm"), s.Client, state, "npm")
 	if got := s.Requests(); len(got) != 2 || len(sink.Replaced) != 1 || len(sink.Records) != maxIncrement+11 {
 		t.Errorf("many changes: asked %d times, replaced %v, %d records", len(got), sink.Replaced, len(sink.Records))
 	}
 	// The whole is read again after a week, if it changed.
-	f := New()
+	f := New("npm")
 	later := &feedtest.Sink{}
 	state, err := f.Update(t.Context(), advisory.Update{Client: s.Client, URL: f.Info().URL, Want: []string{"npm"}, State: state, Sink: later, Now: feedtest.Now().Add(8 * 24 * time.Hour)})
 	if err != nil || len(later.Replaced) != 0 || len(later.Records) != 0 {
 		t.Errorf("the same zip file a week later: %v, replaced %v", err, later.Replaced)
 	}
-	if got := s.Requests(); len(got) != 2 || state.Cursors["npm whole"] != "2026-12-03T12:00:00Z" {
+	if got := s.Requests(); len(got) != 2 || state.Cursors[whole] != "2026-12-03T12:00:00Z" {
 		t.Errorf("asked %v, state %v", got, state.Cursors)
 	}
 }
 
-// A change is told for all ecosystems that are known, as Forget drops them all.
-func TestChangeKeepsOtherEcosystems(t *testing.T) {
-	npm, pypi := newSmall("npm"), newSmall("PyPI")
-	npm.set(t, "GHSA-a 2026-11-10T00:00:00Z")
-	pypi.set(t, "GHSA-a 2026-11-10T00:00:00Z")
-	for url, data := range pypi.Bytes {
-		npm.Bytes[url] = data
-	}
-	sink, state := feedtest.Update(t, New(), npm.Client, advisory.State{}, "npm", "PyPI")
-	if len(sink.Records) != 2 {
-		t.Fatalf("got %+v", sink.Records)
-	}
-	npm.set(t, "GHSA-a 2026-11-12T00:00:00Z")
-	sink, _ = feedtest.Update(t, New(), npm.Client, state, "npm")
-	if len(sink.Records) != 2 || sink.Records[1].Package != "x-y" {
-		t.Errorf("got %+v", sink.Records)
-	}
-	if len(sink.Details) != 2 {
-		t.Errorf("got %+v", sink.Details)
-	}
-}
-
 func TestReleases(t *testing.T) {
-	c := bucket(t)
-	f := New()
+	c := mirror(t)
+	f := New("AlmaLinux")
 	sink := &feedtest.Sink{}
 	u := advisory.Update{Client: c, URL: f.Info().URL, Want: []string{"AlmaLinux:9"}, Sink: sink, Now: feedtest.Now()}
 	state, err := f.Update(t.Context(), u)
@@ -232,13 +210,13 @@ func TestReleases(t *testing.T) {
 func TestOutage(t *testing.T) {
 	s := newSmall("npm")
 	s.set(t, "GHSA-a 2026-11-10T00:00:00Z")
-	_, state := feedtest.Update(t, New(), s.Client, advisory.State{}, "npm")
+	_, state := feedtest.Update(t, New("npm"), s.Client, advisory.State{}, "npm")
 	s.set(t, "GHSA-b 2026-11-12T00:00:00Z", "GHSA-a 2026-11-10T00:00:00Z")
 	s.Fail[s.base+"/GHSA-b.json"] = sekisho.Errorf(sekisho.Unavailable, "no answer")
-	f := New()
+	f := New("npm")
 	after, err := f.Update(t.Context(), advisory.Update{Client: s.Client, URL: f.Info().URL, Want: []string{"npm"}, State: state, Sink: &feedtest.Sink{}, Now: feedtest.Now()})
-	if sekisho.KindOf(err) != sekisho.Unavailable || after.Cursors["npm"] != state.Cursors["npm"] || s.Open() != 0 {
-		t.Errorf("err %v, cursor %q", err, after.Cursors["npm"])
+	if sekisho.KindOf(err) != sekisho.Unavailable || after.Cursors[cursor] != state.Cursors[cursor] || s.Open() != 0 {
+		t.Errorf("err %v, cursor %q", err, after.Cursors[cursor])
 	}
 }
 
@@ -246,8 +224,8 @@ func TestOutage(t *testing.T) {
 func TestFutureDate(t *testing.T) {
 	s := newSmall("npm")
 	s.set(t, "GHSA-a 2099-11-10T00:00:00Z")
-	_, state := feedtest.Update(t, New(), s.Client, advisory.State{}, "npm")
-	if state.Cursors["npm"] != feedtest.Now().Format(time.RFC3339Nano) || state.Newest.After(feedtest.Now()) {
+	_, state := feedtest.Update(t, New("npm"), s.Client, advisory.State{}, "npm")
+	if state.Cursors[cursor] != feedtest.Now().Format(time.RFC3339Nano) || state.Newest.After(feedtest.Now()) {
 		t.Errorf("state %+v", state)
 	}
 }
@@ -258,8 +236,8 @@ func FuzzChanges(f *testing.F) {
 		c := feedtest.New()
 		c.Bytes["x"] = data
 		state := advisory.State{Skipped: map[string]int{}}
-		d := directory{Update: advisory.Update{Client: c}, name: "npm", state: &state}
-		got, err := d.changes(t.Context(), "x", advisory.Validator{}, time.Time{})
+		r := run{Update: advisory.Update{Client: c}, name: "npm", next: &state}
+		got, err := r.changes(t.Context(), "x", advisory.Validator{}, time.Time{})
 		if err == nil && (len(got.ids) > maxIncrement+1 || len(got.ids) > got.rows) {
 			t.Fatalf("%d ids of %d rows", len(got.ids), got.rows)
 		}
@@ -269,4 +247,11 @@ func FuzzChanges(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestStore(t *testing.T) {
+	for _, name := range []string{"AlmaLinux", "Go", "PyPI"} {
+		stats := feedtest.Store(t, New(name), mirror(t))
+		t.Logf("%s: %d records, %d details in %d bytes", name, stats.Records, stats.Details, stats.Bytes)
+	}
 }

@@ -66,6 +66,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	state.Skipped = map[string]int{}
 	u.Sink.Replace(group)
 	for i, doc := range docs {
+		if doc == nil {
+			state.Skipped["missing document"]++
+			continue
+		}
 		if err := read(doc, ecosystems[i], u.Sink, state.Skipped); err != nil {
 			return u.State, sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", urls[i], err)
 		}
@@ -76,7 +80,7 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 type row struct {
 	CVE      string `json:"cve_id"`
 	Package  string `json:"pkg"`
-	Affected string `json:"aff_ver"`
+	Score    any    `json:"cve_score"` // a number, or nothing in several ways
 	Resolved string `json:"res_ver"`
 	Status   string `json:"status"`
 }
@@ -88,7 +92,7 @@ func read(doc *source.Document, ecosystem string, sink advisory.Sink, skipped ma
 	err := source.Elements(doc, "", maxElement, func(raw []byte) error {
 		var x row
 		if err := json.Unmarshal(raw, &x); err != nil {
-			return sekisho.Errorf(sekisho.Invalid, "read row: %w", err)
+			return source.Few(skipped, sekisho.Errorf(sekisho.Invalid, "read row: %w", err))
 		}
 		if len(rows) >= maxRows {
 			return sekisho.Errorf(sekisho.Invalid, "more than %d rows", maxRows)
@@ -103,6 +107,8 @@ func read(doc *source.Document, ecosystem string, sink advisory.Sink, skipped ma
 	for _, x := range rows {
 		named[[2]string{x.CVE, x.Package}] = true
 	}
+	// All of a CVE together: a package may be fixed in it more than once.
+	slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.CVE, b.CVE) })
 	for _, x := range rows {
 		rec, ok := x.record(ecosystem)
 		if !ok {
@@ -132,6 +138,7 @@ func (x row) record(ecosystem string) (advisory.Record, bool) {
 	if rec.ID == "" || rec.Package == "" || len(rec.ID) > 64 || len(rec.Package) > 256 {
 		return rec, false
 	}
+	rec.Severity = string(severity(x.Score))
 	fixed := source.Plain(x.Resolved)
 	named := fixed != "" && !strings.EqualFold(fixed, "NA")
 	switch strings.ToLower(strings.TrimSpace(x.Status)) {
@@ -141,7 +148,7 @@ func (x row) record(ecosystem string) (advisory.Record, bool) {
 			rec.Status, rec.Ranges[0].Fixed = sekisho.StatusFixed, fixed
 		}
 	case "not affected":
-		rec.Status = sekisho.StatusNotAffected
+		rec.Status, rec.Severity = sekisho.StatusNotAffected, ""
 	default:
 		rec.Status, rec.Note = sekisho.StatusAffected, source.Line(x.Status, 100)
 		if named {
@@ -149,4 +156,20 @@ func (x row) record(ecosystem string) (advisory.Record, bool) {
 		}
 	}
 	return rec, true
+}
+
+// severity returns the qualitative rating of a base score (CVSS 3.1, section 5).
+func severity(value any) sekisho.Severity {
+	score, _ := value.(float64)
+	switch {
+	case score >= 9:
+		return sekisho.Critical
+	case score >= 7:
+		return sekisho.High
+	case score >= 4:
+		return sekisho.Medium
+	case score > 0:
+		return sekisho.Low
+	}
+	return ""
 }

@@ -23,8 +23,8 @@ func TestUpdate(t *testing.T) {
 	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
 	fixed := []advisory.Range{{Fixed: "7.88.1-4.ph4"}}
 	want := []advisory.Record{
-		{ID: "CVE-2023-38546", Ecosystem: "Photon OS:4.0", Package: "curl", Source: true, Status: sekisho.StatusFixed, Ranges: fixed},
-		{ID: "CVE-2023-38546", Ecosystem: "Photon OS:4.0", Package: "curl-libs", Status: sekisho.StatusFixed, Ranges: fixed},
+		{ID: "CVE-2023-38546", Ecosystem: "Photon OS:4.0", Package: "curl", Source: true, Status: sekisho.StatusFixed, Ranges: fixed, Severity: "low"},
+		{ID: "CVE-2023-38546", Ecosystem: "Photon OS:4.0", Package: "curl-libs", Status: sekisho.StatusFixed, Ranges: fixed, Severity: "low"},
 	}
 	if diff := cmp.Diff(want, sink.Of("CVE-2023-38546")); diff != "" {
 		t.Error(diff)
@@ -58,4 +58,10 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestStored(t *testing.T) {
+	if _, stats := feedtest.Stored(t, Feed{}, serve(t)); stats.Records == 0 {
+		t.Errorf("%+v", stats)
+	}
 }

@@ -69,6 +69,7 @@ func (f *folder) records(cve string) []advisory.Record {
 		out = append(out, r)
 	}
 	slices.SortFunc(out, compare)
+	lines(out)
 	return out
 }
 

@@ -70,9 +70,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	}
 	if same {
 		r.state.Skipped = u.State.Skipped
-		return r.state, nil
+		return r.state, r.repositories(ctx, false)
 	}
-	if pending := after(changes, since); since.IsZero() || len(pending) > maxChanges {
+	all := since.IsZero() || len(after(changes, since)) > maxChanges
+	if all {
 		day, err := r.archive(ctx)
 		if err != nil {
 			return u.State, err
@@ -87,6 +88,9 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		r.Sink.Forget(c.id)
 	}
 	if err := r.changed(ctx, after(changes, since)); err != nil {
+		return u.State, err
+	}
+	if err := r.repositories(ctx, all); err != nil {
 		return u.State, err
 	}
 	for _, c := range changes {
@@ -117,9 +121,14 @@ func (r *update) archive(ctx context.Context) (time.Time, error) {
 	}
 	defer doc.Close()
 	r.Sink.Replace(group)
-	err = source.Ordered(ctx, func(yield func([]byte) error) error { return documents(doc, yield) }, func(data []byte) (cve, error) {
+	err = source.Ordered(ctx, func(yield func([]byte) error) error { return documents(doc, yield) }, source.Kept(func(data []byte) (cve, error) {
 		return decode(data, r.Want)
-	}, r.tell)
+	}), func(x source.Result[cve]) error {
+		if x.Err != nil {
+			return source.Few(r.state.Skipped, x.Err)
+		}
+		return r.tell(x.Value)
+	})
 	if err != nil {
 		return time.Time{}, sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", name, err)
 	}
@@ -232,12 +241,9 @@ func after(list []change, since time.Time) []change {
 	return out
 }
 
-// changed gets documents that changed. One that is gone says nothing any more.
+// changed gets documents that changed. One that is gone says nothing any more;
+// of one that is broken, what it said before stands.
 func (r *update) changed(ctx context.Context, list []change) error {
-	type fetched struct {
-		id string
-		cve
-	}
 	produce := func(yield func(change) error) error {
 		for _, c := range list {
 			if err := yield(c); err != nil {
@@ -246,24 +252,26 @@ func (r *update) changed(ctx context.Context, list []change) error {
 		}
 		return nil
 	}
-	return source.Ordered(ctx, produce, func(c change) (fetched, error) {
+	return source.Ordered(ctx, produce, func(c change) (source.Result[cve], error) {
 		data, err := source.All(ctx, r.Client, r.URL+"/"+c.path, maxDocument)
-		if sekisho.KindOf(err) == sekisho.NotFound {
-			return fetched{id: c.id}, nil
-		}
-		if err != nil {
-			return fetched{}, err
+		switch {
+		case sekisho.KindOf(err) == sekisho.NotFound:
+			return source.Result[cve]{Value: cve{id: c.id, deleted: true}}, nil
+		case err != nil:
+			return source.Result[cve]{}, err
 		}
 		out, err := decode(data, r.Want)
-		if err != nil {
-			return fetched{}, sekisho.Errorf(sekisho.Invalid, "%s: %w", c.path, err)
+		if err == nil && out.id != c.id {
+			err = sekisho.Errorf(sekisho.Invalid, "%s is about %q", c.path, out.id)
 		}
-		if out.id != c.id {
-			return fetched{}, sekisho.Errorf(sekisho.Invalid, "%s is about %q", c.path, out.id)
+		return source.Result[cve]{Value: out, Err: err}, nil
+	}, func(x source.Result[cve]) error {
+		if x.Err != nil {
+			return source.Few(r.state.Skipped, x.Err)
 		}
-		return fetched{c.id, out}, nil
-	}, func(f fetched) error {
-		r.Sink.Forget(f.id)
-		return r.tell(f.cve)
+		if !x.Value.deleted { // tell forgets those
+			r.Sink.Forget(x.Value.id)
+		}
+		return r.tell(x.Value)
 	})
 }

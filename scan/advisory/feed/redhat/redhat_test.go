@@ -107,7 +107,7 @@ func TestFoldingLosesNothing(t *testing.T) {
 		for _, r := range c.records {
 			for _, cpe := range r.Repositories {
 				for _, arch := range append(slices.Clone(r.Arch), "")[:max(1, len(r.Arch))] {
-					got[fmt.Sprint(r.Package, r.Source, r.Module, r.Status == sekisho.StatusFixed, cpe, arch, r.Ranges)] = true
+					got[fmt.Sprint(r.Package, r.Source, r.Module, r.Status == sekisho.StatusFixed, cpe, arch, r.Ranges[len(r.Ranges)-1].Fixed)] = true
 				}
 			}
 		}
@@ -139,11 +139,11 @@ func sayings(data []byte) (map[string]bool, error) {
 				if skip != "" || i == 3 && c.version != "" {
 					continue
 				}
-				r := advisory.Range{Fixed: c.version}
+				fixed := c.version
 				if i != 0 {
-					r = advisory.Range{}
+					fixed = ""
 				}
-				out[fmt.Sprint(c.name, c.source, c.module, i == 0, c.cpe, c.arch, []advisory.Range{r})] = true
+				out[fmt.Sprint(c.name, c.source, c.module, i == 0, c.cpe, c.arch, fixed)] = true
 			}
 		}
 	}
@@ -160,13 +160,13 @@ func TestStreamsStayApart(t *testing.T) {
 			t.Errorf("module %q of %v", r.Module, r.Repositories)
 		}
 		for _, cpe := range r.Repositories {
-			fixed[cpe] += r.Ranges[0].Fixed + " "
+			fixed[cpe] += r.Ranges[len(r.Ranges)-1].Fixed + " "
 		}
 	}
 	for cpe, version := range map[string]string{
-		"cpe:/a:redhat:enterprise_linux:8::appstream": "1:0.78-12.module+el8.10.0+23147+",
-		"cpe:/a:redhat:rhel_aus:8.2::appstream":       "1:0.78-11.module+el8.2.0+23234+",
-		"cpe:/a:redhat:rhel_tus:8.6::appstream":       "1:0.78-11.module+el8.6.0+23193+",
+		"cpe:/a:redhat:enterprise_linux:8::appstream": "1:0.78-12.module+el8.10.0+23147 ",
+		"cpe:/a:redhat:rhel_aus:8.2::appstream":       "1:0.78-11.module+el8.2.0+23234 ",
+		"cpe:/a:redhat:rhel_tus:8.6::appstream":       "1:0.78-11.module+el8.6.0+23193 ",
 	} {
 		if !strings.HasPrefix(fixed[cpe], version) {
 			t.Errorf("%s: fixed in %q, want %s…", cpe, fixed[cpe], version)
@@ -236,6 +236,24 @@ func TestSourceAlone(t *testing.T) {
 	}
 }
 
+func TestMinor(t *testing.T) {
+	for _, x := range []struct {
+		evr  string
+		n    int
+		next string
+	}{
+		{"7.76.1-23.el9_2.4", 2, "7.76.1-23.el9_3"},
+		{"1:1.1.1k-6.el8_5", 5, "1:1.1.1k-6.el8_6"},
+		{"1:0.78-11.module+el8.6.0+23193", 6, "1:0.78-11.module+el8.7"},
+		{"1:3.0.7-27.el9", 0, ""},
+		{"0.12-1.rhaos4.12.el8", 0, ""},
+	} {
+		if n, next, ok := minor(x.evr); n != x.n || next != x.next || ok != (next != "") {
+			t.Errorf("%s: %d, %s", x.evr, n, next)
+		}
+	}
+}
+
 func TestMajor(t *testing.T) {
 	for _, x := range [][3]string{
 		{"cpe:/o:redhat:enterprise_linux:10.1", "", "10"},
@@ -271,9 +289,9 @@ func TestUpdate(t *testing.T) {
 		t.Fatalf("replaced %v, %d details, %d records", sink.Replaced, len(sink.Details), len(sink.Records))
 	}
 	c.Requests()
-	// Nothing new: one request.
+	// Nothing new: one request for each list.
 	sink, state = feedtest.Update(t, Feed{}, c, state)
-	if got := c.Requests(); len(got) != 1 || len(sink.Records)+len(sink.Replaced)+len(sink.Forgot) != 0 {
+	if got := c.Requests(); len(got) != 2 || len(sink.Records)+len(sink.Replaced)+len(sink.Forgot) != 0 {
 		t.Errorf("asked %v, told %+v", got, sink)
 	}
 	// One changed, one gone since, one deleted, and one that is no document.
@@ -317,8 +335,43 @@ func TestMassEdit(t *testing.T) {
 	c.Bytes[base+"/csaf_vex_2024-01-02.tar.zst"] = read(t, "csaf_vex_2023-10-31.tar.zst")
 	c.Requests()
 	sink, _ := feedtest.Update(t, Feed{}, c, state)
-	if got := c.Requests(); len(got) != 4 || len(sink.Replaced) != 1 {
+	if got := c.Requests(); len(got) != 5 || len(sink.Replaced) != 1 {
 		t.Errorf("%d requests, replaced %v", len(got), sink.Replaced)
+	}
+}
+
+// A broken document is counted, and what was known of its CVE stands.
+func TestBroken(t *testing.T) {
+	c := serve(t)
+	_, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	c.Bytes[base+"/changes.csv"] = []byte("\"2023/cve-2023-0045.json\",\"2024-11-01T10:00:00+00:00\"\n\"2023/cve-2023-0044.json\",\"2024-11-01T10:00:00+00:00\"\n")
+	c.Bytes[base+"/2023/cve-2023-0045.json"] = []byte(`{"document":{"tracking":{"id":"CVE-2023-0045"}},"vulnerabilities":"none"}`)
+	c.Bytes[base+"/2023/cve-2023-0044.json"] = read(t, "cve-2024-0727-openssl.json")
+	sink, state := feedtest.Update(t, Feed{}, c, state)
+	if state.Skipped["broken"] != 2 || len(sink.Forgot)+len(sink.Records) != 0 {
+		t.Errorf("skipped %v, forgot %v", state.Skipped, sink.Forgot)
+	}
+}
+
+// Images name repositories, statements name CPEs: the list that joins them is
+// kept with the feed.
+func TestRepositories(t *testing.T) {
+	c := serve(t)
+	url := "https://security.access.redhat.com/data/metrics/repository-to-cpe.json"
+	c.Bytes[url] = []byte(`{"data":{"rhel-9-for-x86_64-appstream-eus-rpms":{"cpes":["cpe:/a:redhat:rhel_eus:9.2::appstream","cpe:/a:redhat:rhel_eus:9.4::appstream"],"repo_relative_urls":["content/eus/rhel9"]},
+"rhel-9-for-x86_64-appstream-debug-rpms":{"cpes":["cpe:/a:redhat:enterprise_linux:9::appstream"]}}}`)
+	sink, state := feedtest.Update(t, Feed{}, c, advisory.State{})
+	want := advisory.Detail{ID: "repository:rhel-9-for-x86_64-appstream-eus-rpms", Group: "Red Hat", CPEs: []string{"cpe:/a:redhat:rhel_eus:9.2::appstream", "cpe:/a:redhat:rhel_eus:9.4::appstream"}}
+	got, _ := sink.Detail1(Repository("rhel-9-for-x86_64-appstream-eus-rpms"))
+	if diff := cmp.Diff(want, got); diff != "" || len(sink.Details) != 6 {
+		t.Error(diff, len(sink.Details))
+	}
+	if sink, _ = feedtest.Update(t, Feed{}, c, state); len(sink.Details) != 0 {
+		t.Error("told again")
+	}
+	c.Bytes[url] = []byte(`<html>`)
+	if _, err := (Feed{}).Update(t.Context(), advisory.Update{Client: c, URL: base, State: state, Sink: &feedtest.Sink{}, Now: feedtest.Now()}); sekisho.KindOf(err) != sekisho.Invalid {
+		t.Error(err)
 	}
 }
 
@@ -411,7 +464,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		for _, r := range c.records {
-			if r.Package == "" || r.Status == "" || len(r.Ranges) != 1 || r.Status == sekisho.StatusFixed && r.Ranges[0].Fixed == "" || len(r.Repositories) == 0 {
+			if r.Package == "" || r.Status == "" || len(r.Ranges) == 0 || r.Status == sekisho.StatusFixed && r.Ranges[len(r.Ranges)-1].Fixed == "" || len(r.Repositories) == 0 {
 				t.Fatalf("%+v", r)
 			}
 		}
@@ -432,4 +485,16 @@ func FuzzLists(f *testing.F) {
 		}
 		_ = documents(bytes.NewReader(data), func([]byte) error { return io.EOF })
 	})
+}
+
+func TestStored(t *testing.T) {
+	c := serve(t)
+	c.Bytes[base+"/changes.csv"] = []byte("\"2024/cve-2024-0727.json\",\"2024-11-02T10:00:00+00:00\"\n\"2025/cve-2025-40907.json\",\"2025-11-02T10:00:00+00:00\"\n")
+	c.Bytes[base+"/2024/cve-2024-0727.json"] = read(t, "cve-2024-0727-openssl.json")
+	c.Bytes[base+"/2025/cve-2025-40907.json"] = read(t, "cve-2025-40907-perl.json")
+	_, stats := feedtest.Stored(t, Feed{}, c)
+	sink, _ := feedtest.Update(t, Feed{}, c, advisory.State{})
+	if stats.Records != sink.NRecords || stats.Details != 7 {
+		t.Errorf("%d records of %d, %+v", stats.Records, sink.NRecords, stats)
+	}
 }

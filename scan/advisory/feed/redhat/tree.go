@@ -2,6 +2,7 @@ package redhat
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"sekisho/scan/advisory/feed/internal/source"
@@ -154,10 +155,16 @@ func rpm(rest string) (component, string) {
 		c.source, c.arch = true, ""
 	}
 	if strings.Contains(version, "-") { // "rhel8" is no version but a stream
-		c.version = source.EVR(epoch, version, "")
+		c.version = source.EVR(epoch, contextHash.ReplaceAllString(version, "$1"), "")
 	}
 	return c, plainName(name)
 }
+
+// contextHash is what ends the release of a module's build: the hash of the streams
+// that the module was built against (Fedora Modularity, "context"). One build
+// of a module makes packages of several contexts, under one number; the hashes
+// have no order.
+var contextHash = regexp.MustCompile(`(\.module[+_]el[0-9.]+\+[0-9]+)\+[0-9a-f]{8}(?:\.[0-9]+)?$`)
 
 func plainName(name string) string {
 	if name == "" || strings.ContainsAny(name, "/: \t\n") {

@@ -35,11 +35,12 @@ var documents = []struct{ group, file string }{
 // Feed is SUSE's OVAL feed.
 type Feed struct{}
 
-// Info implements advisory.Feed.
+// Info implements advisory.Feed. It names no ecosystems: OSV.dev's records are
+// about the same ones, and this feed is read only when it is named.
 func (Feed) Info() advisory.Info {
 	return advisory.Info{
 		Name: "suse", Title: "SUSE OVAL", URL: "https://ftp.suse.com/pub/projects/security/oval",
-		Licence: "CC-BY-NC-4.0", Restricted: true, Ecosystems: []string{"SUSE", "openSUSE"},
+		Licence: "CC-BY-4.0",
 	}
 }
 
@@ -67,6 +68,10 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 		u.Sink.Replace(g)
 	}
 	for i, doc := range docs {
+		if doc == nil {
+			state.Skipped["missing document"]++
+			continue
+		}
 		if err := oval.Read(doc, (&reader{u, &state, groups[i]}).definition); err != nil {
 			return u.State, sekisho.Errorf(sekisho.KindOf(err), "read %s: %w", urls[i], err)
 		}

@@ -62,3 +62,21 @@ func TestEcosystem(t *testing.T) {
 		}
 	}
 }
+
+func FuzzUpdate(f *testing.F) {
+	f.Add(feedtest.Read(f, "vendor-samples/suse-oval/suse_truncated.xml"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := feedtest.New()
+		c.Bytes["u/suse.linux.enterprise.15.xml.gz"] = data
+		sink := &feedtest.Sink{}
+		_, _ = Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: "u", Sink: sink, Now: feedtest.Now()})
+		for _, r := range sink.Records {
+			if r.Package == "" || r.ID == "" || r.Status == "" || len(r.Ranges) == 0 {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if c.Open() != 0 {
+			t.Fatal("left open")
+		}
+	})
+}

@@ -50,10 +50,12 @@ func (Feed) Update(ctx context.Context, u advisory.Update) (advisory.State, erro
 	if doc.Same {
 		return state, nil
 	}
+	state.Skipped = map[string]int{}
 	u.Sink.Replace("")
-	err = source.Ordered(ctx, func(yield func([]byte) error) error { return records(doc, yield) }, decode, func(t told) error {
-		if t.detail.ID == "" {
-			return nil
+	err = source.Ordered(ctx, func(yield func([]byte) error) error { return records(doc, yield) }, source.Kept(decode), func(x source.Result[told]) error {
+		t := x.Value
+		if x.Err != nil || t.detail.ID == "" {
+			return source.Few(state.Skipped, x.Err)
 		}
 		state.Newest = source.Later(state.Newest, t.detail.Modified, u.Now)
 		return u.Sink.Detail(t.detail, advisory.Text{ID: t.detail.ID})

@@ -73,7 +73,12 @@ func TestArchive(t *testing.T) {
 	if sink, _ := feedtest.Update(t, Feed{}, c, advisory.State{}); len(sink.Details) != 1 || sink.Details[0].ID != "CVE-2024-0001" {
 		t.Errorf("%+v", sink.Details)
 	}
-	c.Bytes[Feed{}.Info().URL+"/"+file] = archive("x/CVE-2024-0001.json", "{")
+	// One broken record does not hide the others; many are no archive of records.
+	c.Bytes[Feed{}.Info().URL+"/"+file] = []byte("{\n" + one + "\n")
+	if sink, state := feedtest.Update(t, Feed{}, c, advisory.State{}); len(sink.Details) != 1 || state.Skipped["broken"] != 1 {
+		t.Errorf("%+v, skipped %v", sink.Details, state.Skipped)
+	}
+	c.Bytes[Feed{}.Info().URL+"/"+file] = bytes.Repeat([]byte("{\n"), 200)
 	_, err := Feed{}.Update(t.Context(), advisory.Update{Client: c, URL: Feed{}.Info().URL, Sink: &feedtest.Sink{}, Now: feedtest.Now()})
 	if sekisho.KindOf(err) != sekisho.Invalid {
 		t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/alpine/secdb"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 type feed struct{ info advisory.Info }
@@ -52,5 +53,5 @@ func (f feed) Update(ctx context.Context, u advisory.Update) (advisory.State, er
 	if err := db.Tell(ecosystem, u.Sink); err != nil {
 		return u.State, err
 	}
-	return advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: u.Now, Skipped: db.Skipped}, nil
+	return advisory.State{Validators: map[string]advisory.Validator{address: doc.Validator}, Newest: source.Modified(doc.Validator, u.Now), Skipped: db.Skipped}, nil
 }

@@ -180,8 +180,15 @@ func identify(word string) string {
 	return word
 }
 
-// Tell gives the sink a record for each flaw of each package, in order.
+// Tell gives the sink a record for each flaw of each package, in order. An id
+// beside several CVEs (XSA-224 is of three) is the name of none of them.
 func (d *Database) Tell(ecosystem string, sink advisory.Sink) error {
+	users := map[key]int{}
+	for k, f := range d.fixes {
+		for _, a := range f.aliases {
+			users[key{k.origin, a}]++
+		}
+	}
 	keys := slices.SortedFunc(maps.Keys(d.fixes), func(a, b key) int {
 		if n := strings.Compare(a.origin, b.origin); n != 0 {
 			return n
@@ -190,7 +197,12 @@ func (d *Database) Tell(ecosystem string, sink advisory.Sink) error {
 	})
 	for _, k := range keys {
 		f := d.fixes[k]
-		r := advisory.Record{ID: k.id, Ecosystem: ecosystem, Package: k.origin, Source: true, Aliases: f.aliases, Status: sekisho.StatusFixed, Ranges: []advisory.Range{{Fixed: f.version}}}
+		r := advisory.Record{ID: k.id, Ecosystem: ecosystem, Package: k.origin, Source: true, Status: sekisho.StatusFixed, Ranges: []advisory.Range{{Fixed: f.version}}}
+		for _, a := range f.aliases {
+			if users[key{k.origin, a}] == 1 {
+				r.Aliases = append(r.Aliases, a)
+			}
+		}
 		if f.version == "0" {
 			r.Status, r.Ranges = sekisho.StatusNotAffected, []advisory.Range{{}}
 		}

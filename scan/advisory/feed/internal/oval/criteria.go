@@ -74,7 +74,7 @@ func enough(n int) error {
 // test resolves a criterion. Where its test is missing or broken, the comment
 // tells.
 func (f *File) test(c Criterion, negate bool) Test {
-	t := f.tests[c.Test]
+	t := f.tests[number(c.Test)]
 	out := Test{Package: f.objects[t.object], Fields: f.states[t.state], Comment: c.Comment, Negate: negate != (c.Negate == "true")}
 	if out.Package != "" && sound(out.Fields) {
 		return out

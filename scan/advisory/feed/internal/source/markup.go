@@ -12,6 +12,9 @@ import (
 // maxRun is the longest text or tag in XML, in bytes.
 const maxRun = 8 << 20
 
+// ErrStop ends the reading of a document before its end, without an error.
+var ErrStop = errors.New("stop")
+
 // Markup calls see with each element of an XML document that begins, from the
 // outside in; see may take the whole element with DecodeElement or Skip, of at
 // most limit bytes. Documents whose elements or texts are larger are refused.
@@ -33,7 +36,9 @@ func Markup(r io.Reader, limit int64, see func(d *xml.Decoder, start xml.StartEl
 			continue
 		}
 		began = true
-		if err := see(d, start); err != nil {
+		if err := see(d, start); errors.Is(err, ErrStop) {
+			return nil
+		} else if err != nil {
 			return wrong(err)
 		}
 	}

@@ -3,8 +3,10 @@ package source
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
+	"sekisho"
 	"sekisho/scan/advisory"
 )
 
@@ -22,7 +24,8 @@ func Wants(state *advisory.State, want []string) bool {
 }
 
 // Set opens documents that replace what is known together: all of them when
-// one of them changed, none when none did.
+// one of them changed, none when none did. In the place of one that is not
+// there stands nil, and it is counted; when none is there, that is an error.
 func Set(ctx context.Context, c advisory.Client, state advisory.State, urls []string, limit int64) (docs []*Document, err error) {
 	defer func() {
 		if err != nil {
@@ -30,37 +33,59 @@ func Set(ctx context.Context, c advisory.Client, state advisory.State, urls []st
 			docs = nil
 		}
 	}()
-	same := 0
+	same, missing := 0, 0
 	for _, url := range urls {
 		doc, err := Open(ctx, c, state, url, limit)
+		if sekisho.KindOf(err) == sekisho.NotFound {
+			if missing++; missing == len(urls) {
+				return docs, err
+			}
+			delete(state.Validators, url)
+			err = nil
+		}
 		if err != nil {
 			return docs, err
 		}
 		docs = append(docs, doc)
-		if doc.Same {
+		if doc != nil && doc.Same {
 			same++
 		}
 	}
-	if same == len(docs) {
+	gone := Count(state, "missing", missing)
+	if same+missing == len(docs) && !gone {
 		Close(docs)
 		return nil, nil
 	}
 	for i, url := range urls {
-		if !docs[i].Same {
+		if docs[i] == nil || !docs[i].Same {
 			continue
 		}
 		delete(state.Validators, url)
 		if docs[i], err = Open(ctx, c, state, url, limit); err != nil {
-			docs = slices.Delete(docs, i, i+1)
 			return docs, err
 		}
 	}
 	return docs, nil
 }
 
+// Count keeps a number in the state's cursors and reports whether it changed.
+func Count(state advisory.State, name string, n int) bool {
+	old := state.Cursors[name]
+	now := ""
+	if n > 0 {
+		now = strconv.Itoa(n)
+		state.Cursors[name] = now
+	} else {
+		delete(state.Cursors, name)
+	}
+	return old != now
+}
+
 // Close closes documents.
 func Close(docs []*Document) {
 	for _, d := range docs {
-		d.Close()
+		if d != nil {
+			d.Close()
+		}
 	}
 }

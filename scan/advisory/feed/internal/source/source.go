@@ -11,6 +11,8 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +31,7 @@ type Document struct {
 	Size  int64 // as it came, before unpacking
 	close []func()
 	again func() error
+	raw   io.ReaderAt
 }
 
 // Again begins the content anew.
@@ -45,6 +48,18 @@ func (d *Document) Close() {
 		d.close[i]()
 	}
 	d.close = nil
+}
+
+// Sum returns the SHA-256 of the document as it came, in hexadecimal digits.
+func (d *Document) Sum() (string, error) {
+	if d.raw == nil {
+		return "", errors.New("no content")
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(d.raw, 0, d.Size)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // State returns a copy of a state that may be changed while the original
@@ -72,7 +87,7 @@ func Open(ctx context.Context, c advisory.Client, state advisory.State, url stri
 		_ = doc.Close()
 		return &Document{Reader: bytes.NewReader(nil), Same: true}, nil
 	}
-	out := &Document{Size: doc.Size, close: []func(){func() { _ = doc.Close() }}}
+	out := &Document{Size: doc.Size, raw: doc, close: []func(){func() { _ = doc.Close() }}}
 	out.again = func() error { return out.unpack(io.NewSectionReader(doc, 0, doc.Size), limit) }
 	if err := out.unpack(doc, limit); err != nil {
 		out.Close()

@@ -157,6 +157,20 @@ func TestSet(t *testing.T) {
 		t.Errorf("%v %v", docs, err)
 	}
 	Close(docs)
+	// One that goes away is a change; while it is away, nothing changes.
+	kept := c.Bytes["b"]
+	delete(c.Bytes, "b")
+	for i, want := range []int{2, 0} {
+		docs, err = Set(t.Context(), c, state, []string{"a", "b"}, 10)
+		if len(docs) != want || err != nil || want == 2 && (docs[0] == nil || docs[0].Same || docs[1] != nil) {
+			t.Errorf("%d: %v %v", i, docs, err)
+		}
+		Close(docs)
+	}
+	if docs, err = Set(t.Context(), c, state, []string{"b", "x"}, 10); docs != nil || sekisho.KindOf(err) != sekisho.NotFound {
+		t.Errorf("%v %v", docs, err)
+	}
+	c.Bytes["b"] = kept
 	c.Fail["b"] = errors.New("no")
 	if docs, err = Set(t.Context(), c, State(advisory.State{}), []string{"a", "b"}, 10); docs != nil || err == nil || c.Open() != 0 {
 		t.Errorf("%v %v, %d open", docs, err, c.Open())
@@ -217,7 +231,7 @@ func TestMarkup(t *testing.T) {
 func TestWords(t *testing.T) {
 	for in, want := range map[string]string{
 		"A flaw was found in curl 7.1. It allows\nreading.": "A flaw was found in curl 7.1",
-		"Foo Inc. Bar before 1.2.3 allows XSS. Then Y.":       "Foo Inc. Bar before 1.2.3 allows XSS",
+		"Foo Inc. Bar before 1.2.3 allows XSS. Then Y.":     "Foo Inc. Bar before 1.2.3 allows XSS",
 		"  one \r\n line  ":          "one line",
 		"In lib/a.c the check fails": "In lib/a.c the check fails",
 		"":                           "",

@@ -163,7 +163,7 @@ type builder struct {
 	rec   *record
 	out   *Result
 	flaws []string
-	index map[string]int // of rows that differ in repositories only
+	index map[string]int // of rows that differ in the product only
 }
 
 func (b *builder) affected(a *affected) {
@@ -199,7 +199,7 @@ func (b *builder) affected(a *affected) {
 	b.names(&row)
 	b.rating(&row, a)
 	b.specific(&row, a)
-	b.add(row, a)
+	b.add(row)
 }
 
 // versions fills in what is affected, and tells whether anything is.
@@ -271,26 +271,32 @@ func (b *builder) aliases() (out []string) {
 	return out
 }
 
-// add keeps a row; rows that differ only in repositories become one.
-func (b *builder) add(row advisory.Record, a *affected) {
-	for _, module := range b.modules(&row, a) {
-		row.Module = module
-		if row.Repositories == nil {
+// add keeps a row. Rows of SUSE's products of one release become one.
+func (b *builder) add(row advisory.Record) {
+	if advisory.Group(row.Ecosystem) != "SUSE" {
+		for _, row.Module = range b.modules(&row) {
 			b.out.rows = append(b.out.rows, row)
-			continue
 		}
-		key := strings.Join([]string{row.Ecosystem, row.Package, module, row.Note}, "\x00")
-		for _, r := range row.Ranges {
-			key += "\x00" + r.Introduced + "\x00" + r.Fixed + "\x00" + r.Last
-		}
-		if at, ok := b.index[key]; ok {
-			old := &b.out.rows[at]
-			old.Repositories = union(old.Repositories, row.Repositories)
-			old.Binaries = union(old.Binaries, row.Binaries)
-			continue
-		}
+		return
+	}
+	key := row.Ecosystem + "\x00" + row.Package
+	for _, r := range row.Ranges {
+		key += "\x00" + r.Introduced + "\x00" + r.Fixed + "\x00" + r.Last
+	}
+	at, ok := b.index[key]
+	if !ok {
 		b.index[key] = len(b.out.rows)
 		b.out.rows = append(b.out.rows, row)
+		return
+	}
+	old := &b.out.rows[at]
+	if len(old.Binaries) > 0 && len(row.Binaries) > 0 {
+		old.Binaries = union(old.Binaries, row.Binaries)
+	} else {
+		old.Binaries = nil // of one, all are meant
+	}
+	if row.Note == "" {
+		old.Note = ""
 	}
 }
 

@@ -95,6 +95,8 @@ func suse(suffix string) place {
 	release := m[1]
 	if sp := m[2] + m[3]; sp != "" && sp != "0" {
 		release += "." + sp
+	} else if release == "12" && strings.Contains(suffix, "Module") {
+		release = "12.5" // modules of 12 are for all service packs, of which this one is alive
 	}
 	return place{"SUSE:" + release, []string{suffix}}
 }

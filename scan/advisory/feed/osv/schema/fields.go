@@ -7,6 +7,7 @@ import (
 
 	"sekisho"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/internal/source"
 )
 
 // rating fills in the vendor's word about how bad it is.
@@ -39,18 +40,15 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 	es := &a.EcosystemSpecific
 	switch advisory.Group(row.Ecosystem) {
 	case "Ubuntu":
-		if strings.Contains(string(es.Availability), "Ubuntu Pro") || slices.Contains(row.Repositories, "pro") || esm(row.Ranges) {
-			row.Note = "the fix needs Ubuntu Pro"
-			if row.Status != sekisho.StatusFixed {
-				row.Note = "a fix would need Ubuntu Pro"
-			}
+		if row.Repositories == nil && (strings.Contains(string(es.Availability), "Ubuntu Pro") || esm(row.Ranges)) {
+			row.Repositories = []string{"pro"}
 		}
+		if slices.ContainsFunc(row.Binaries, kernel.MatchString) {
+			row.Binaries = nil // named by build: those of an older one are not among them
+		}
+	case "SUSE":
+		b.suse(row)
 	case "Rocky Linux":
-		for _, s := range a.Ranges {
-			if w := string(s.DatabaseSpecific.Repository); w != "" {
-				row.Note = "repository " + w
-			}
-		}
 		if strings.HasPrefix(b.rec.ID, "RXSA-") {
 			row.Repositories = []string{"sig"} // packages of special interest groups
 		}
@@ -60,12 +58,58 @@ func (b *builder) specific(row *advisory.Record, a *affected) {
 		}
 		if list, _ := ranges(es.Custom, nil); len(list) > 0 {
 			row.Note = "in the project's own versions: " + describe(list)
+		} else if foreign(row) {
+			row.Note = "the range's versions are not of this module's major version"
 		}
 	case "crates.io":
 		if os := es.Affects.OS; len(os) > 0 {
 			row.Note = "only on " + strings.Join(os, ", ")
 		}
 	}
+}
+
+// kernel is a binary of Ubuntu's kernels: linux-image-6.8.0-40-generic.
+var kernel = regexp.MustCompile(`^linux-.*\d+\.\d+\.\d+-\d+`)
+
+// suse turns products into a note: what a module or the long-term support of a
+// release fixes is a flaw of that release, whoever gets the fix.
+func (b *builder) suse(row *advisory.Record) {
+	for _, product := range row.Repositories {
+		if !support.MatchString(product) {
+			row.Repositories = nil
+			return
+		}
+	}
+	row.Repositories, row.Note = nil, "the fix needs long-term support"
+}
+
+// support is a product that only customers of an extended phase get.
+var support = regexp.MustCompile(`LTSS|ESPOS|Extended`)
+
+// major is the major version that ends a module's path, as /v5 or .v2 of
+// gopkg.in (Go Modules Reference, "Major version suffixes").
+var major = regexp.MustCompile(`[/.]v(\d+)$`)
+
+// foreign reports whether a range ends at a version that the module cannot
+// have: then every pseudo-version is inside, which says little.
+func foreign(row *advisory.Record) bool {
+	if row.Package == "stdlib" || row.Package == "toolchain" {
+		return false
+	}
+	path := ""
+	if m := major.FindStringSubmatch(row.Package); m != nil {
+		path = m[1]
+	}
+	for _, r := range row.Ranges {
+		end := r.Fixed + r.Last
+		number, _, _ := strings.Cut(end, ".")
+		switch {
+		case end == "" || strings.Contains(end, "+incompatible"):
+		case path == "" && number != "0" && number != "1", path != "" && number != path:
+			return true
+		}
+	}
+	return false
 }
 
 // esm reports whether a fix is one of Extended Security Maintenance, by its version.
@@ -103,7 +147,7 @@ var stream = regexp.MustCompile(`\b[A-Za-z0-9][A-Za-z0-9._+-]*:[A-Za-z0-9][A-Za-
 // which their release tells, have one. An update of two streams does not say
 // which package is whose: the row is told of both, and the installed package's
 // label decides.
-func (b *builder) modules(row *advisory.Record, a *affected) []string {
+func (b *builder) modules(row *advisory.Record) []string {
 	if g := advisory.Group(row.Ecosystem); g != "AlmaLinux" && g != "Rocky Linux" {
 		return []string{""}
 	}
@@ -112,7 +156,6 @@ func (b *builder) modules(row *advisory.Record, a *affected) []string {
 	}
 	streams := slices.Compact(slices.Sorted(slices.Values(stream.FindAllString(b.rec.Summary, 8))))
 	if len(streams) == 0 {
-		row.Note = "build of a module; the stream is not named"
 		return []string{""}
 	}
 	return streams
@@ -128,10 +171,13 @@ func security(rec *record) bool {
 func (b *builder) details() {
 	rec, out := b.rec, b.out
 	detail := advisory.Detail{
-		ID: rec.ID, Title: rec.Summary, CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
+		ID: rec.ID, Title: title(rec.Summary, rec.Details), CVSS: b.cvss(), CWE: []string(rec.DatabaseSpecific.CWE), CPEs: []string(rec.DatabaseSpecific.CPEs),
 		Aliases: b.aliases(), Published: parseTime(rec.Published), Modified: out.Modified,
 	}
-	out.text = advisory.Text{ID: rec.ID, Text: rec.Details, References: b.references()}
+	if len(out.flaws) > 1 { // neither names nor scores of one flaw are the others'
+		detail.Aliases, detail.CVSS = nil, nil
+	}
+	out.text = advisory.Text{ID: rec.ID, Text: source.Text(rec.Details, maxText), References: b.references()}
 	for _, row := range out.rows {
 		group := advisory.Group(row.Ecosystem)
 		if slices.ContainsFunc(out.details, func(d advisory.Detail) bool { return d.Group == group }) {
@@ -139,17 +185,35 @@ func (b *builder) details() {
 		}
 		detail.Group, detail.Ratings = group, nil
 		if row.Rating != "" {
-			detail.Ratings = []sekisho.Rating{{Source: source(rec.ID), Severity: sekisho.Severity(row.Severity), Word: row.Rating}}
+			detail.Ratings = []sekisho.Rating{{Source: rater(rec.ID), Severity: sekisho.Severity(row.Severity), Word: row.Rating}}
 		}
 		out.details = append(out.details, detail)
 	}
+}
+
+// maxText bounds the text of a record, maxTitle its title, in bytes and in
+// characters.
+const maxText, maxTitle = 64 << 10, 160
+
+// title is the summary; databases that have none begin their details with what
+// would be one, sometimes below a heading.
+func title(summary, details string) string {
+	if summary != "" {
+		return source.Line(summary[:min(len(summary), 2000)], maxTitle)
+	}
+	for line := range strings.Lines(details[:min(len(details), 2000)]) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' && line != "[Unknown description]" {
+			return source.Sentence(line, maxTitle)
+		}
+	}
+	return ""
 }
 
 // cvss returns the distinct vectors of the record and of its packages.
 func (b *builder) cvss() (out []sekisho.CVSS) {
 	add := func(list []severity) {
 		for _, s := range list {
-			c := sekisho.CVSS{Source: source(b.rec.ID), Version: vectorVersion(s.Type, s.Score), Vector: s.Score}
+			c := sekisho.CVSS{Source: rater(b.rec.ID), Version: vectorVersion(s.Type, s.Score), Vector: s.Score}
 			if c.Version != "" && len(c.Vector) < 400 && len(out) < 16 && !slices.Contains(out, c) {
 				out = append(out, c)
 			}

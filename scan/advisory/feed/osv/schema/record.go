@@ -74,11 +74,8 @@ type affected struct {
 }
 
 type span struct {
-	Type             string  `json:"type"`
-	Events           []event `json:"events"`
-	DatabaseSpecific struct {
-		Repository word `json:"yum_repository"` // Rocky Linux
-	} `json:"database_specific"`
+	Type   string  `json:"type"`
+	Events []event `json:"events"`
 }
 
 type event struct {
@@ -171,8 +168,8 @@ func severityOf(word string) sekisho.Severity {
 	return ""
 }
 
-// source names who rated, by the record's id.
-func source(id string) string {
+// rater names who rated, by the record's id.
+func rater(id string) string {
 	prefix, _, _ := strings.Cut(id, "-")
 	switch prefix {
 	case "GHSA", "GO", "RUSTSEC", "MAL":

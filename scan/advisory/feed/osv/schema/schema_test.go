@@ -3,6 +3,9 @@ package schema
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -47,7 +50,6 @@ func TestCounts(t *testing.T) {
 		records, affected int
 		skipped           map[string]int
 	}{
-		{"AlmaLinux", 5637, 69160, nil},
 		{"Go", 4291, 0, map[string]int{Withdrawn: 17}},
 		{"Bitnami", 7444, 7444, nil},
 		{"PyPI", 2661, 0, nil},
@@ -162,6 +164,65 @@ func TestLanguages(t *testing.T) {
 	})
 }
 
+// What is related is no alias: the CVE of a C library is not that of the crate
+// around it, unless the record says so.
+func TestRelated(t *testing.T) {
+	sink, _ := load(t, "crates.io")
+	if got := sink.Of("RUSTSEC-2025-0008"); len(got) != 1 || len(got[0].Aliases) != 0 || got[0].Ranges[0] != (advisory.Range{Fixed: "0.8.0"}) {
+		t.Errorf("got %+v", got)
+	}
+	unmaintained := 0
+	for _, r := range sink.Records {
+		if r.Rating == "unmaintained" {
+			unmaintained++
+			if r.Severity != string(sekisho.None) {
+				t.Errorf("%s is no flaw: %+v", r.ID, r)
+			}
+		}
+	}
+	if unmaintained == 0 {
+		t.Error("no crate is unmaintained")
+	}
+}
+
+func TestNames(t *testing.T) {
+	sink, r := decode(t, `{"id":"MAL-2025-1","aliases":["GHSA-1"],"affected":[
+		{"package":{"ecosystem":"PyPI","name":"Foo_Bar.baz"}},{"package":{"ecosystem":"NuGet","name":"Newtonsoft.Json"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"}]}]},
+		{"package":{"ecosystem":"Packagist:https://packages.drupal.org/8","name":"Drupal/Core"},"versions":["1.0","1.1"]},{"package":{"ecosystem":"npm","name":"@Scope/X"},"ranges":[{"type":"GIT","events":[{"introduced":"0"}]}]}]}`)
+	want := []string{"PyPI foo-bar-baz", "NuGet newtonsoft.json", "Packagist drupal/core"}
+	var got []string
+	for _, rec := range sink.Records {
+		got = append(got, rec.Ecosystem+" "+rec.Package)
+		if !rec.Malicious || rec.Status != sekisho.StatusAffected {
+			t.Errorf("got %+v", rec)
+		}
+	}
+	if !slices.Equal(got, want) || r.Skipped[GitOnly] != 1 {
+		t.Fatalf("got %q, skipped %v", got, r.Skipped)
+	}
+	// An attack with neither ranges nor versions is all of the package.
+	if all := sink.Records[0]; !slices.Equal(all.Ranges, []advisory.Range{{}}) || len(sink.Records[2].Versions) != 2 {
+		t.Errorf("got %+v", all)
+	}
+}
+
+// Versions that a range holds are not told twice; others are.
+func TestVersions(t *testing.T) {
+	sink, _ := decode(t, `{"id":"PYSEC-1","affected":[{"package":{"ecosystem":"PyPI","name":"x"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"1.0"},{"fixed":"2.0"}]}],"versions":["1.0","1.5.post1","2.0rc1","2.0","0.9"]}]}`)
+	if got := sink.Records[0].Versions; !slices.Equal(got, []string{"2.0", "0.9"}) {
+		t.Errorf("got %q", got)
+	}
+	pypi, _ := load(t, "PyPI")
+	kept, records := 0, 0
+	for _, r := range pypi.Records {
+		kept += len(r.Versions)
+		if len(r.Versions) > 0 && len(r.Ranges) > 0 {
+			records++
+		}
+	}
+	t.Logf("%d versions are kept; %d of %d records have some beside ranges", kept, records, len(pypi.Records))
+}
+
 func TestErrata(t *testing.T) {
 	sink, _ := load(t, "samples")
 	ruby := map[string][]string{}
@@ -176,7 +237,14 @@ func TestErrata(t *testing.T) {
 		t.Errorf("each flaw is a record of its own: got %v", ruby)
 	}
 
-	alma, _ := load(t, "AlmaLinux")
+	if d, text := sink.Detail1("RLSA-2021:3891"); d.Aliases != nil || d.CVSS != nil || d.Title == "" || len(d.Ratings) != 1 || text.Text == "" {
+		t.Errorf("what is said of an erratum is not said of each of its flaws: %+v", d)
+	}
+	alma, sum := load(t, "AlmaLinux")
+	check(t, alma)
+	if sum.Records != 5637 || sum.Affected != 69160 || sum.Skipped[NoFlaw] != 9347 {
+		t.Errorf("%d records, %d affected, skipped %v", sum.Records, sum.Affected, sum.Skipped)
+	}
 	modular, named := 0, 0
 	for _, r := range alma.Records {
 		if r.Source {
@@ -215,7 +283,7 @@ func TestUbuntu(t *testing.T) {
 		}
 	}
 	pro := byRelease["Ubuntu:16.04"]
-	if !slices.Equal(pro.Repositories, []string{"pro"}) || pro.Note != "the fix needs Ubuntu Pro" || pro.Ranges[0].Fixed != "1.12.0-1~ubuntu16.04.3+esm1" {
+	if !slices.Equal(pro.Repositories, []string{"pro"}) || pro.Ranges[0].Fixed != "1.12.0-1~ubuntu16.04.3+esm1" {
 		t.Errorf("ESM: %+v", pro)
 	}
 	plain := byRelease["Ubuntu:20.04"]
@@ -243,7 +311,7 @@ func TestLocate(t *testing.T) {
 		"SUSE:Linux Enterprise Module for Basesystem 15 SP5":         "SUSE:15.5 [Linux Enterprise Module for Basesystem 15 SP5]",
 		"SUSE:Linux Enterprise Server 15 SP4-LTSS":                   "SUSE:15.4 [Linux Enterprise Server 15 SP4-LTSS]",
 		"SUSE:Linux Enterprise Server LTSS Extended Security 12 SP5": "SUSE:12.5 [Linux Enterprise Server LTSS Extended Security 12 SP5]",
-		"SUSE:Linux Enterprise Module for Containers 12":             "SUSE:12 [Linux Enterprise Module for Containers 12]",
+		"SUSE:Linux Enterprise Module for Containers 12":             "SUSE:12.5 [Linux Enterprise Module for Containers 12]",
 		"SUSE:Linux Enterprise Micro 5.5":                            "SUSE:Micro 5.5 [Linux Enterprise Micro 5.5]",
 		"SUSE:Linux Enterprise Server 16.0":                          "SUSE:16 [Linux Enterprise Server 16.0]",
 		"SUSE:Manager Server 4.3":                                    "",
@@ -260,6 +328,19 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+func TestTitle(t *testing.T) {
+	for _, c := range [][3]string{
+		{"Summary\nof it", "Details.", "Summary of it"},
+		{"", "### Impact\n\nA flaw in x 1.2.3 lets others in. Upgrade.", "A flaw in x 1.2.3 lets others in"},
+		{"", "[Unknown description]", ""},
+		{"", "", ""},
+	} {
+		if got := title(c[0], c[1]); got != c[2] {
+			t.Errorf("%q: %q, want %q", c[:2], got, c[2])
+		}
+	}
+}
+
 func TestCVE(t *testing.T) {
 	for in, want := range map[string]string{
 		"CVE-2024-1234": "CVE-2024-1234", "UBUNTU-CVE-2020-12345": "CVE-2020-12345", "BELL-CVE-2024-0001": "CVE-2024-0001",
@@ -271,11 +352,14 @@ func TestCVE(t *testing.T) {
 	}
 }
 
-func TestSUSEProductsOfOneRelease(t *testing.T) {
-	r, err := Decoder{}.Decode([]byte(`{"id":"SUSE-SU-2024:1-1","published":"2024-01-02T00:00:00Z","upstream":["CVE-2024-0001","CVE-2024-0002"],"affected":[
-	{"package":{"ecosystem":"SUSE:Linux Enterprise Server 15 SP4-LTSS","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}],"ecosystem_specific":{"binaries":[{"curl":"8.0-1","libcurl4":"8.0-1"}]}},
-	{"package":{"ecosystem":"SUSE:Linux Enterprise High Performance Computing 15 SP4-LTSS","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}],"ecosystem_specific":{"binaries":[{"curl":"8.0-1","libcurl-devel":"8.0-1"}]}},
-	{"package":{"ecosystem":"SUSE:Manager Proxy 4.3","name":"curl"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"8.0-1"}]}]}]}`))
+// row is an affected entry of a made-up record.
+func row(ecosystem, name, fixed, specific string) string {
+	return fmt.Sprintf(`{"package":{"ecosystem":%q,"name":%q},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":%q}]}],"ecosystem_specific":%s}`, ecosystem, name, fixed, specific)
+}
+
+func decode(t *testing.T, record string) (*feedtest.Sink, Result) {
+	t.Helper()
+	r, err := Decoder{Order: OrderOf}.Decode([]byte(record))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,14 +367,100 @@ func TestSUSEProductsOfOneRelease(t *testing.T) {
 	if _, err := r.Tell(sink); err != nil {
 		t.Fatal(err)
 	}
-	if len(sink.Records) != 2 || r.Skipped[OtherPlace] != 1 {
+	return sink, r
+}
+
+func TestSUSEProductsOfOneRelease(t *testing.T) {
+	sink, r := decode(t, `{"id":"SUSE-SU-2024:1-1","published":"2024-01-02T00:00:00Z","upstream":["CVE-2024-0001","CVE-2024-0002"],"affected":[`+
+		row("SUSE:Linux Enterprise Server 15 SP4-LTSS", "curl", "8.0-1", `{"binaries":[{"curl":"8.0-1","libcurl4":"8.0-1"}]}`)+","+
+		row("SUSE:Linux Enterprise High Performance Computing 15 SP4-LTSS", "curl", "8.0-1", `{"binaries":[{"curl":"8.0-1","libcurl-devel":"8.0-1"}]}`)+","+
+		row("SUSE:Linux Enterprise Module for Basesystem 15 SP5", "curl", "8.0-2", `{}`)+","+
+		row("SUSE:Linux Enterprise Server 15 SP5-LTSS", "curl", "8.0-2", `{}`)+","+
+		row("SUSE:Manager Proxy 4.3", "curl", "8.0-1", `{}`)+`]}`)
+	if len(sink.Records) != 4 || r.Skipped[OtherPlace] != 1 {
 		t.Fatalf("got %d records, skipped %v", len(sink.Records), r.Skipped)
 	}
 	got := sink.Records[1]
-	if got.Ecosystem != "SUSE:15.4" || len(got.Repositories) != 2 || !slices.Equal(got.Binaries, []string{"curl", "libcurl4", "libcurl-devel"}) || got.Aliases[0] != "CVE-2024-0002" || !got.Fixed.Equal(time.Date(2024, 1, 2, 0, 0, 0, 0, time.UTC)) {
+	if got.Ecosystem != "SUSE:15.4" || got.Repositories != nil || got.Note == "" || !slices.Equal(got.Binaries, []string{"curl", "libcurl4", "libcurl-devel"}) || got.Aliases[0] != "CVE-2024-0002" || !got.Fixed.Equal(time.Date(2024, 1, 2, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("got %+v", got)
+	}
+	if got = sink.Records[2]; got.Ecosystem != "SUSE:15.5" || got.Note != "" {
+		t.Errorf("the module has the fix, too: %+v", got)
+	}
+}
+
+// Names of kernel packages hold their build: the installed one is not listed.
+func TestUbuntuKernel(t *testing.T) {
+	sink, _ := decode(t, `{"id":"UBUNTU-CVE-2024-0001","upstream":["CVE-2024-0001"],"affected":[`+
+		row("Ubuntu:24.04:LTS", "linux", "6.8.0-40.40", `{"binaries":[{"binary_name":"linux-image-6.8.0-40-generic"},{"binary_name":"linux-libc-dev"}]}`)+","+
+		row("Ubuntu:20.04:LTS", "curl", "7.68.0-1ubuntu2.25+esm1", `{"binaries":[{"binary_name":"curl"}],"availability":"Available with Ubuntu Pro: https://ubuntu.com/pro"}`)+`]}`)
+	if got := sink.Of("linux"); len(got) != 1 || got[0].Binaries != nil || got[0].Repositories != nil {
+		t.Errorf("got %+v", got)
+	}
+	if got := sink.Of("curl"); len(got) != 1 || !slices.Equal(got[0].Repositories, []string{"pro"}) || got[0].Status != sekisho.StatusFixed {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// A module's versions are of the major version that its path says.
+func TestForeignMajor(t *testing.T) {
+	sink, _ := decode(t, `{"id":"GHSA-1","affected":[`+
+		row("Go", "example.com/a", "5.3.2", `{}`)+","+row("Go", "example.com/b", "1.3.2", `{}`)+","+row("Go", "example.com/c/v5", "5.3.2", `{}`)+","+
+		row("Go", "gopkg.in/d.v2", "2.1.0", `{}`)+","+row("Go", "example.com/e", "5.3.2+incompatible", `{}`)+","+row("Go", "stdlib", "5.0.0", `{}`)+","+
+		row("Go", "example.com/f/v3", "5.3.2", `{}`)+`]}`)
+	var noted []string
+	for _, r := range sink.Records {
+		if r.Note != "" {
+			noted = append(noted, r.Package)
+		}
+	}
+	if !slices.Equal(noted, []string{"example.com/a", "example.com/f/v3"}) {
+		t.Errorf("got %q", noted)
+	}
+	vulndb, _ := load(t, "Go")
+	for _, r := range vulndb.Records {
+		if strings.Contains(r.Note, "major version") {
+			t.Errorf("the Go database does not mix them: %s %s %v", r.ID, r.Package, r.Ranges)
+		}
+	}
+}
+
+// An update of two module streams is told of both: the label decides.
+func TestTwoStreams(t *testing.T) {
+	sink, _ := decode(t, `{"id":"ALSA-2024:1","summary":"Moderate: idm:DL1 and idm:client security update","related":["CVE-2024-0001"],"affected":[`+
+		row("AlmaLinux:8", "ipa-client", "4.9-1.module_el8.9.0+1+2", `{}`)+","+row("AlmaLinux:8", "other", "1-1.el8", `{}`)+`]}`)
+	var got []string
+	for _, r := range sink.Records {
+		got = append(got, r.Package+" "+r.Module)
+	}
+	if !slices.Equal(got, []string{"ipa-client idm:DL1", "ipa-client idm:client", "other "}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What the sink refuses ends the reading, and so does the context.
+func TestStops(t *testing.T) {
+	data, err := os.ReadFile(feedtest.Dir(t, "osv/crates.io/all.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no space left")
+	if _, err := (Decoder{}).Zip(t.Context(), bytes.NewReader(data), int64(len(data)), refusing{&feedtest.Sink{}, full}); !errors.Is(err, full) {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (Decoder{}).Zip(ctx, bytes.NewReader(data), int64(len(data)), &feedtest.Sink{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type refusing struct {
+	advisory.Sink
+	err error
+}
+
+func (r refusing) Detail(advisory.Detail, advisory.Text) error { return r.err }
 
 func TestRanges(t *testing.T) {
 	numeric := func(a, b string) (int, error) { // one digit each
@@ -369,6 +539,53 @@ func TestHostileZip(t *testing.T) {
 	if _, err := (Decoder{}).Zip(t.Context(), bytes.NewReader(huge), int64(len(huge)), sink); sekisho.KindOf(err) != sekisho.Invalid {
 		t.Errorf("a directory of gigabytes: %v", err)
 	}
+}
+
+// More entries than 65,535 need the directory of Zip64; npm has 200,000.
+func TestManyEntries(t *testing.T) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	const n = 66_000
+	for i := range n {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("M-%d.json", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(f, `{"id":"M-%d","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(buf.Bytes()), int64(buf.Len()), &feedtest.Sink{Count: true})
+	if err != nil || sum.Records != n {
+		t.Errorf("%d records: %v", sum.Records, err)
+	}
+}
+
+// FuzzZip reads anything as a zip file.
+func FuzzZip(f *testing.F) {
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	e, err := w.Create("X-1.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := e.Write([]byte(`{"id":"X-1","affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`)); err != nil {
+		f.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(buf.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		sink := &feedtest.Sink{}
+		sum, err := Decoder{}.Zip(t.Context(), bytes.NewReader(data), int64(len(data)), sink)
+		if err == nil && sum.Told != len(sink.Records) {
+			t.Fatalf("told %d of %d", sum.Told, len(sink.Records))
+		}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"path"
 	"runtime"
@@ -65,34 +64,34 @@ type decoded struct {
 	err    error
 }
 
+// job is an entry to decode, and where its answer goes.
+type job struct {
+	file   *zip.File
+	answer chan decoded
+}
+
 // entries decodes in parallel: the queue of answers to come bounds how many
 // records are in memory.
 func (d Decoder) entries(ctx context.Context, archive *zip.Reader, sum *Summary, sink advisory.Sink) error {
 	workers := min(runtime.GOMAXPROCS(0), 8)
-	queue := make(chan chan decoded, 2*workers)
+	jobs, queue := make(chan job), make(chan chan decoded, 2*workers)
 	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error {
+			var buf bytes.Buffer
+			for j := range jobs {
+				j.answer <- d.entry(j.file, &buf)
+				if buf.Cap() > 4<<20 {
+					buf = bytes.Buffer{} // one large record is no reason to hold its memory
+				}
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
 		defer close(queue)
-		work, ctx := errgroup.WithContext(ctx)
-		work.SetLimit(workers)
-		seen := map[string]bool{}
-		for _, f := range archive.File {
-			if !strings.HasSuffix(f.Name, ".json") || seen[f.Name] || d.Entry != nil && !d.Entry(f.Name) {
-				continue
-			}
-			seen[f.Name] = true
-			answer := make(chan decoded, 1)
-			select {
-			case queue <- answer:
-			case <-ctx.Done():
-				return errors.Join(ctx.Err(), work.Wait())
-			}
-			work.Go(func() error {
-				answer <- d.entry(f)
-				return nil
-			})
-		}
-		return work.Wait()
+		defer close(jobs)
+		return d.schedule(ctx, archive, jobs, queue)
 	})
 	g.Go(func() error {
 		for answer := range queue {
@@ -103,6 +102,30 @@ func (d Decoder) entries(ctx context.Context, archive *zip.Reader, sum *Summary,
 		return nil
 	})
 	return g.Wait()
+}
+
+// schedule hands out entries in the file's order, each name once. What is in
+// the queue was handed out before, so that its answer comes.
+func (d Decoder) schedule(ctx context.Context, archive *zip.Reader, jobs chan<- job, queue chan<- chan decoded) error {
+	seen := map[string]bool{}
+	for _, f := range archive.File {
+		if !strings.HasSuffix(f.Name, ".json") || seen[f.Name] || d.Entry != nil && !d.Entry(f.Name) {
+			continue
+		}
+		seen[f.Name] = true
+		j := job{f, make(chan decoded, 1)}
+		select {
+		case jobs <- j:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case queue <- j.answer:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *Summary) tell(e decoded, sink advisory.Sink) error {
@@ -128,7 +151,7 @@ func (s *Summary) tell(e decoded, sink advisory.Sink) error {
 }
 
 // entry reads one record; its id must be that of its name.
-func (d Decoder) entry(f *zip.File) (e decoded) {
+func (d Decoder) entry(f *zip.File, buf *bytes.Buffer) (e decoded) {
 	if f.UncompressedSize64 > MaxRecord {
 		e.err = sekisho.Errorf(sekisho.Invalid, "read %s: more than %d bytes", f.Name, MaxRecord)
 		return e
@@ -139,8 +162,7 @@ func (d Decoder) entry(f *zip.File) (e decoded) {
 		return e
 	}
 	defer body.Close()
-	// The size that is told is not trusted with memory beyond a first buffer.
-	buf := bytes.NewBuffer(make([]byte, 0, min(f.UncompressedSize64+bytes.MinRead, 1<<20)))
+	buf.Reset()
 	if e.size, e.err = io.Copy(buf, io.LimitReader(body, MaxRecord+1)); e.err != nil {
 		return e
 	}
@@ -168,7 +190,10 @@ func checkDirectory(r io.ReaderAt, size int64) error {
 		if _, err := r.ReadAt(end, int64(binary.LittleEndian.Uint64(tail[locator+8:])&(1<<62-1))); err != nil {
 			return sekisho.Errorf(sekisho.Corrupt, "read zip file: %w", err)
 		}
-		directory = max(directory&(1<<32-2), binary.LittleEndian.Uint64(end[40:]))
+		if directory == 1<<32-1 {
+			directory = 0
+		}
+		directory = max(directory, binary.LittleEndian.Uint64(end[40:]))
 	}
 	if directory > maxDirectory {
 		return sekisho.Errorf(sekisho.Invalid, "read zip file: a directory of %d MiB", directory>>20)

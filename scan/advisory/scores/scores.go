@@ -1,4 +1,7 @@
-package advisory
+// Package scores is the file of EPSS scores: rows of a fixed width, mapped into
+// memory. CVEs and scores come in in order; the score of one comes out after two
+// binary searches. It refuses files and pages whose sums do not hold.
+package scores
 
 import (
 	"bufio"
@@ -24,24 +27,30 @@ import (
 // in pages with a sum each, then the first CVE of each page, the dates, and a
 // footer. Big endian, so that rows order as bytes do.
 const (
-	epssMagic  = "sekieps\x01"
-	epssRow    = 5 + 4 + 4 + 1 // CVE, score, percentile, date
-	epssPage   = 4 + epssRows*epssRow
-	epssRows   = 292 // of a page: it fits into 4 KiB
-	epssFooter = 4*4 + 8
-	epssDates  = 255
-	epssUnit   = 1e9 // of scores and percentiles
+	magic    = "sekieps\x01"
+	rowSize  = 5 + 4 + 4 + 1 // CVE, score, percentile, date
+	pageSize = 4 + perPage*rowSize
+	perPage  = 292 // of a page: it fits into 4 KiB
+	footSize = 4*4 + 8
+	maxDates = 255
+	unit     = 1e9 // of scores and percentiles
 )
 
-// cveKey is a CVE's year since 1900 and number as bytes that order as they do.
-type cveKey [5]byte
+// meta is what the file carries beside the rows.
+type meta struct {
+	About json.RawMessage `json:"about"`
+	Dates []string        `json:"dates"`
+}
 
-// parseCVE reads an id in the form of MITRE: CVE-2024-0001.
-func parseCVE(id string) (k cveKey, ok bool) {
+// Key is a CVE's year since 1900 and number as bytes that order as they do.
+type Key [5]byte
+
+// Parse reads an id in the form of MITRE: CVE-2024-0001.
+func Parse(id string) (k Key, ok bool) {
 	year, number, ok := strings.Cut(strings.TrimPrefix(id, "CVE-"), "-")
 	y, err := strconv.Atoi(year)
 	n, err2 := strconv.ParseUint(number, 10, 32)
-	if !ok || cmp.Or(err, err2) != nil || y < 1900 || y > 2155 || formatCVE(y, n) != id {
+	if !ok || cmp.Or(err, err2) != nil || y < 1900 || y > 2155 || format(y, n) != id {
 		return k, false
 	}
 	k[0] = byte(y - 1900)
@@ -49,10 +58,15 @@ func parseCVE(id string) (k cveKey, ok bool) {
 	return k, true
 }
 
-func formatCVE(year int, number uint64) string { return fmt.Sprintf("CVE-%d-%04d", year, number) }
+// String returns the CVE's id.
+func (k Key) String() string {
+	return format(int(k[0])+1900, uint64(binary.BigEndian.Uint32(k[1:])))
+}
 
-// epssWriter writes the file from rows in order.
-type epssWriter struct {
+func format(year int, number uint64) string { return fmt.Sprintf("CVE-%d-%04d", year, number) }
+
+// Writer writes a file from rows in order.
+type Writer struct {
 	file  *os.File
 	out   *bufio.Writer
 	page  []byte
@@ -64,27 +78,29 @@ type epssWriter struct {
 	err   error
 }
 
-func createEPSS(path string) (*epssWriter, error) {
+// Create makes a file, which must not be there yet.
+func Create(path string) (*Writer, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("write EPSS: %w", err)
 	}
-	w := &epssWriter{file: f, out: bufio.NewWriterSize(f, 256<<10)}
-	w.write([]byte(epssMagic))
+	w := &Writer{file: f, out: bufio.NewWriterSize(f, 256<<10)}
+	w.write([]byte(magic))
 	return w, nil
 }
 
-func (w *epssWriter) write(b []byte) {
+func (w *Writer) write(b []byte) {
 	w.size += int64(len(b))
 	_, err := w.out.Write(b)
 	w.err = cmp.Or(w.err, err)
 }
 
-func (w *epssWriter) add(k cveKey, e sekisho.EPSS) error {
+// Add writes a row. Keys come in order, each once.
+func (w *Writer) Add(k Key, e sekisho.EPSS) error {
 	date := slices.Index(w.dates, e.Date)
 	if date < 0 {
-		if date = len(w.dates); date == epssDates {
-			return sekisho.Errorf(sekisho.Invalid, "write EPSS: scores of more than %d dates", epssDates)
+		if date = len(w.dates); date == maxDates {
+			return sekisho.Errorf(sekisho.Invalid, "write EPSS: scores of more than %d dates", maxDates)
 		}
 		w.dates = append(w.dates, e.Date)
 	}
@@ -93,17 +109,17 @@ func (w *epssWriter) add(k cveKey, e sekisho.EPSS) error {
 		w.first = append(w.first, k[:]...)
 	}
 	w.page = append(w.page, k[:]...)
-	w.page = binary.BigEndian.AppendUint32(w.page, uint32(math.Round(e.Score*epssUnit)))
-	w.page = binary.BigEndian.AppendUint32(w.page, uint32(math.Round(e.Percentile*epssUnit)))
+	w.page = binary.BigEndian.AppendUint32(w.page, uint32(math.Round(e.Score*unit)))
+	w.page = binary.BigEndian.AppendUint32(w.page, uint32(math.Round(e.Percentile*unit)))
 	w.page = append(w.page, byte(date))
 	w.rows++
-	if len(w.page) == epssPage {
+	if len(w.page) == pageSize {
 		w.flush()
 	}
 	return w.err
 }
 
-func (w *epssWriter) flush() {
+func (w *Writer) flush() {
 	if len(w.page) == 0 {
 		return
 	}
@@ -112,10 +128,11 @@ func (w *epssWriter) flush() {
 	w.page = w.page[:0]
 }
 
-func (w *epssWriter) finish(meta meta) (table.Info, error) {
+// Finish writes what remains; about is JSON that the file carries. It returns
+// the file's description.
+func (w *Writer) Finish(about json.RawMessage) (table.Info, error) {
 	w.flush()
-	meta.Dates = w.dates
-	m, err := json.Marshal(meta)
+	m, err := json.Marshal(meta{about, w.dates})
 	if err != nil {
 		return table.Info{}, fmt.Errorf("write EPSS: %w", err)
 	}
@@ -124,7 +141,7 @@ func (w *epssWriter) finish(meta meta) (table.Info, error) {
 	foot = binary.BigEndian.AppendUint32(foot, uint32(len(m)))
 	foot = binary.BigEndian.AppendUint32(foot, castagnoli(tail))
 	foot = binary.BigEndian.AppendUint32(foot, castagnoli(foot))
-	w.write(append(append(tail, foot...), epssMagic...))
+	w.write(append(append(tail, foot...), magic...))
 	err = cmp.Or(w.err, w.out.Flush(), w.file.Sync())
 	var sum string
 	if err == nil {
@@ -137,7 +154,8 @@ func (w *epssWriter) finish(meta meta) (table.Info, error) {
 	return table.Info{Size: w.size, SHA256: sum, Keys: w.rows, Values: w.rows}, nil
 }
 
-func (w *epssWriter) abort() {
+// Abort removes the file. After Finish it does nothing.
+func (w *Writer) Abort() {
 	if w.file != nil {
 		_ = w.file.Close()
 		_ = os.Remove(w.file.Name())
@@ -146,20 +164,21 @@ func (w *epssWriter) abort() {
 
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
-// epssFile is the file, mapped.
-type epssFile struct {
+// File is a file, mapped.
+type File struct {
 	file  *table.Mapping
 	rows  int
 	first []byte
 	meta  meta
 }
 
-func openEPSS(path string) (*epssFile, error) {
+// Open maps a file and checks it but for its pages.
+func Open(path string) (*File, error) {
 	m, err := table.Map(path)
 	if err != nil {
 		return nil, err
 	}
-	e := &epssFile{file: m}
+	e := &File{file: m}
 	if err := e.check(); err != nil {
 		_ = m.Close()
 		return nil, fmt.Errorf("open EPSS %s: %w", path, err)
@@ -167,18 +186,18 @@ func openEPSS(path string) (*epssFile, error) {
 	return e, nil
 }
 
-func (e *epssFile) check() error {
+func (e *File) check() error {
 	b, damaged := e.file.Data, sekisho.Errorf(sekisho.Corrupt, "not whole, or of another version")
-	if len(b) < len(epssMagic)+epssFooter || string(b[:8]) != epssMagic || string(b[len(b)-8:]) != epssMagic {
+	if len(b) < len(magic)+footSize || string(b[:8]) != magic || string(b[len(b)-8:]) != magic {
 		return damaged
 	}
-	foot := b[len(b)-epssFooter:]
+	foot := b[len(b)-footSize:]
 	e.rows = int(binary.BigEndian.Uint32(foot))
 	size := int(binary.BigEndian.Uint32(foot[4:]))
-	pages := (e.rows + epssRows - 1) / epssRows
-	start := len(epssMagic) + e.rows*epssRow + 4*pages
-	end := start + pages*len(cveKey{}) + size
-	if binary.BigEndian.Uint32(foot[12:]) != castagnoli(foot[:12]) || end != len(b)-epssFooter ||
+	pages := (e.rows + perPage - 1) / perPage
+	start := len(magic) + e.rows*rowSize + 4*pages
+	end := start + pages*len(Key{}) + size
+	if binary.BigEndian.Uint32(foot[12:]) != castagnoli(foot[:12]) || end != len(b)-footSize ||
 		binary.BigEndian.Uint32(foot[8:]) != castagnoli(b[start:end]) {
 		return damaged
 	}
@@ -190,17 +209,18 @@ func (e *epssFile) check() error {
 }
 
 // page returns the rows of a page.
-func (e *epssFile) page(n int) ([]byte, error) {
-	at := len(epssMagic) + n*epssPage
-	rows := min(epssRows, e.rows-n*epssRows)
-	b := e.file.Data[at : at+4+rows*epssRow]
+func (e *File) page(n int) ([]byte, error) {
+	at := len(magic) + n*pageSize
+	rows := min(perPage, e.rows-n*perPage)
+	b := e.file.Data[at : at+4+rows*rowSize]
 	if castagnoli(b[4:]) != binary.BigEndian.Uint32(b) {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "read EPSS: page %d is damaged", n)
 	}
 	return b[4:], nil
 }
 
-func (e *epssFile) find(k cveKey) (*sekisho.EPSS, error) {
+// Find returns the score of a CVE, nil when it has none.
+func (e *File) Find(k Key) (*sekisho.EPSS, error) {
 	key, width := string(k[:]), len(k)
 	n := sort.Search(len(e.first)/width, func(i int) bool { return string(e.first[i*width:(i+1)*width]) > key }) - 1
 	if n < 0 {
@@ -210,38 +230,38 @@ func (e *epssFile) find(k cveKey) (*sekisho.EPSS, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := sort.Search(len(rows)/epssRow, func(i int) bool { return string(rows[i*epssRow:i*epssRow+width]) >= key }) * epssRow
+	i := sort.Search(len(rows)/rowSize, func(i int) bool { return string(rows[i*rowSize:i*rowSize+width]) >= key }) * rowSize
 	if i >= len(rows) || string(rows[i:i+width]) != key {
 		return nil, nil
 	}
 	return e.row(rows[i:])
 }
 
-func (e *epssFile) row(b []byte) (*sekisho.EPSS, error) {
+func (e *File) row(b []byte) (*sekisho.EPSS, error) {
 	date := int(b[13])
 	if date >= len(e.meta.Dates) {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "read EPSS: a date is missing")
 	}
 	return &sekisho.EPSS{
-		Score:      float64(binary.BigEndian.Uint32(b[5:])) / epssUnit,
-		Percentile: float64(binary.BigEndian.Uint32(b[9:])) / epssUnit,
+		Score:      float64(binary.BigEndian.Uint32(b[5:])) / unit,
+		Percentile: float64(binary.BigEndian.Uint32(b[9:])) / unit,
 		Date:       e.meta.Dates[date],
 	}, nil
 }
 
-// scan calls see with all rows in order.
-func (e *epssFile) scan(see func(cveKey, sekisho.EPSS) error) error {
-	for n := range (e.rows + epssRows - 1) / epssRows {
+// Scan calls see with all rows in order.
+func (e *File) Scan(see func(Key, sekisho.EPSS) error) error {
+	for n := range (e.rows + perPage - 1) / perPage {
 		rows, err := e.page(n)
 		if err != nil {
 			return err
 		}
-		for ; len(rows) > 0; rows = rows[epssRow:] {
+		for ; len(rows) > 0; rows = rows[rowSize:] {
 			s, err := e.row(rows)
 			if err != nil {
 				return err
 			}
-			if err := see(cveKey(rows[:5]), *s); err != nil {
+			if err := see(Key(rows[:5]), *s); err != nil {
 				return err
 			}
 		}
@@ -249,7 +269,11 @@ func (e *epssFile) scan(see func(cveKey, sekisho.EPSS) error) error {
 	return nil
 }
 
-func (e *epssFile) close() error { return e.file.Close() }
+// Rows returns how many there are.
+func (e *File) Rows() int { return e.rows }
+
+// Close unmaps the file.
+func (e *File) Close() error { return e.file.Close() }
 
 // fileSum returns the SHA-256 of a file in hexadecimal.
 func fileSum(path string) (string, error) {
