@@ -18,8 +18,8 @@ import (
 	"sekisho/image/oci"
 )
 
-// beside pushes an artifact and opens its repository.
-func beside(t *testing.T, o ...registry.Option) (*Repository, oci.Descriptor) {
+// placed pushes an artifact and opens its repository.
+func placed(t *testing.T, o ...registry.Option) (*Repository, oci.Descriptor) {
 	t.Helper()
 	s := httptest.NewServer(registry.New(append(o, registry.Logger(log.New(io.Discard, "", 0)))...))
 	t.Cleanup(s.Close)
@@ -38,7 +38,7 @@ func beside(t *testing.T, o ...registry.Option) (*Repository, oci.Descriptor) {
 func TestAttach(t *testing.T) {
 	for name, options := range map[string][]registry.Option{"referrers": {registry.WithReferrersSupport(true)}, "fallback tag": nil} {
 		t.Run(name, func(t *testing.T) {
-			repo, image := beside(t, options...)
+			repo, image := placed(t, options...)
 			if list, whole, err := repo.Referrers(t.Context(), image.Digest); err != nil || !whole || len(list) != 0 {
 				t.Fatalf("at first: %+v %v %v", list, whole, err)
 			}
@@ -71,7 +71,7 @@ func TestAttach(t *testing.T) {
 
 // TestAppend: blobs join those at a tag, and none is there twice.
 func TestAppend(t *testing.T) {
-	repo, _ := beside(t)
+	repo, _ := placed(t)
 	config := func(b []Blob) (string, []byte) { return testType + ".config", fmt.Appendf(nil, "%d", len(b)) }
 	for _, want := range []struct {
 		text string
