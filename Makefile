@@ -2,6 +2,7 @@
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
 # make bench    measures sekisho beside its peers
+# make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
 # make cross    builds for all platforms into dist/
 
@@ -11,7 +12,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test bench fuzz cross clean
+.PHONY: build demo test bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -27,6 +28,9 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench
 	cd bench/opa && $(GO) test -bench . -benchmem .
+
+accuracy: build
+	$(GO) run ./bench/accuracy
 
 fuzz:
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
