@@ -81,16 +81,17 @@ type OS struct {
 
 // Target is what was scanned.
 type Target struct {
-	Kind      string     `json:"kind"` // image, container, directory, sbom
-	Reference string     `json:"reference"`
-	Digest    Digest     `json:"digest,omitempty"` // of the manifest
-	ID        Digest     `json:"id,omitempty"`     // of the configuration
-	Platform  string     `json:"platform,omitempty"`
-	Platforms []string   `json:"platforms,omitempty"` // that the index offered
-	OS        *OS        `json:"os,omitempty"`
-	Created   string     `json:"created,omitempty"` // RFC 3339, as the image says
-	Layers    []Layer    `json:"layers"`
-	Config    *RunConfig `json:"config,omitempty"`
+	Kind         string     `json:"kind"` // image, container, directory, sbom
+	Reference    string     `json:"reference"`
+	Digest       Digest     `json:"digest,omitempty"` // of the manifest
+	ID           Digest     `json:"id,omitempty"`     // of the configuration
+	Platform     string     `json:"platform,omitempty"`
+	Platforms    []string   `json:"platforms,omitempty"` // that the index offered
+	OS           *OS        `json:"os,omitempty"`
+	Repositories []string   `json:"repositories,omitempty"` // that the distribution's packages come from, where the vendor says so: content sets of Red Hat
+	Created      string     `json:"created,omitempty"`      // RFC 3339, as the image says
+	Layers       []Layer    `json:"layers"`
+	Config       *RunConfig `json:"config,omitempty"`
 }
 
 // RunConfig is what the image says about how it runs.
