@@ -35,6 +35,9 @@ type admitConfig struct {
 	Audit       string   `yaml:"audit"`       // the directory of the audit log
 	Database    string   `yaml:"database"`    // the directory of the advisory database
 	Signatures  []string `yaml:"signatures"`  // malware signatures beside our own
+	Trust       string   `yaml:"trust"`       // a file: whose signatures count
+	Approvers   string   `yaml:"approvers"`   // a file: who may approve
+	Attested    string   `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older, as 24h
 	Deadline    string   `yaml:"deadline"`    // of one decision, as 2s
 	OnError     string   `yaml:"on_error"`    // deny or allow: what a gate says when it cannot work at all
 	Scan        *bool    `yaml:"scan"`        // images that nobody knows are scanned; true when left out
@@ -44,6 +47,7 @@ type admitConfig struct {
 
 	name     string // of the file
 	deadline time.Duration
+	attested time.Duration
 }
 
 // admitFlags are the flags that all of admit shares.
@@ -93,7 +97,7 @@ func (a *app) admitConfig(f *admitFlags) (*admitConfig, error) {
 // resolve makes paths of the file relative to it.
 func (c *admitConfig) resolve() {
 	dir := filepath.Dir(c.name)
-	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database} {
+	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database, &c.Trust, &c.Approvers} {
 		*p = below(dir, *p)
 	}
 	for i := range c.VEX {
@@ -130,6 +134,11 @@ func (c *admitConfig) complete(a *app) (err error) {
 	if c.Deadline != "" {
 		if c.deadline, err = time.ParseDuration(c.Deadline); err != nil || c.deadline <= 0 || c.deadline > 10*time.Minute {
 			return sekisho.Errorf(sekisho.Usage, "%s: deadline %q: want a duration of at most 10m, as 2s", c.name, c.Deadline)
+		}
+	}
+	if c.Attested != "" {
+		if c.attested, err = time.ParseDuration(c.Attested); err != nil || c.attested <= 0 || c.Trust == "" {
+			return sekisho.Errorf(sekisho.Usage, "%s: attested %q: want a duration, as 24h, and trust", c.name, c.Attested)
 		}
 	}
 	c.OnError = cmp.Or(c.OnError, sekisho.Deny)

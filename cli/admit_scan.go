@@ -42,7 +42,20 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if s.facts.Version(digest) != "" {
 		return nil // somebody else learned it meanwhile
 	}
-	return s.learn(ctx, exactly(reference, digest, s.scheme), digest)
+	v, err := s.app.voucher(s.config.Trust, s.config.Approvers, s.config.Insecure)
+	if err != nil {
+		return err
+	}
+	if found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested); found || err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err := s.learn(ctx, exactly(reference, digest, s.scheme), digest); err != nil {
+		return err
+	}
+	if name, ok := strings.CutPrefix(exactly(reference, digest, s.scheme), "registry:"); ok {
+		return v.vouch(ctx, s.facts, name, digest)
+	}
+	return nil
 }
 
 // exactly is the target that can only be the image of a digest.
