@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type admitConfig struct {
 	Trust       string   `yaml:"trust"`       // a file: whose signatures count
 	Approvers   string   `yaml:"approvers"`   // a file: who may approve
 	Attested    string   `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older, as 24h
+	Verify      string   `yaml:"verify"`      // how often what was signed is verified anew; 10m when left out
 	Deadline    string   `yaml:"deadline"`    // of one decision, as 2s
 	OnError     string   `yaml:"on_error"`    // deny or allow: what a gate says when it cannot work at all
 	Scan        *bool    `yaml:"scan"`        // images that nobody knows are scanned; true when left out
@@ -48,6 +50,7 @@ type admitConfig struct {
 	name     string // of the file
 	deadline time.Duration
 	attested time.Duration
+	verify   time.Duration
 }
 
 // admitFlags are the flags that all of admit shares.
@@ -139,6 +142,12 @@ func (c *admitConfig) complete(a *app) (err error) {
 	if c.Attested != "" {
 		if c.attested, err = time.ParseDuration(c.Attested); err != nil || c.attested <= 0 || c.Trust == "" {
 			return sekisho.Errorf(sekisho.Usage, "%s: attested %q: want a duration, as 24h, and trust", c.name, c.Attested)
+		}
+	}
+	c.verify = 10 * time.Minute
+	if c.Verify != "" {
+		if c.verify, err = time.ParseDuration(c.Verify); err != nil || c.verify < time.Second {
+			return sekisho.Errorf(sekisho.Usage, "%s: verify %q: want a duration of at least 1s, as 10m", c.name, c.Verify)
 		}
 	}
 	c.OnError = cmp.Or(c.OnError, sekisho.Deny)
@@ -246,6 +255,9 @@ func (a *app) admitRules(c *admitConfig) (*admit.Rules, error) {
 // watch reads policies and exceptions anew when their files change, until the
 // context ends. Files that are wrong leave the old rules in force and are told.
 func (g *gate) watch(ctx context.Context, a *app, every time.Duration) {
+	var verifying sync.WaitGroup
+	verifying.Go(func() { g.reverify(ctx, a) })
+	defer verifying.Wait()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	last := g.config.stamp()

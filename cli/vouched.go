@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -166,7 +167,12 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	if err != nil {
 		return fmt.Errorf("verify what was signed: %w", err)
 	}
+	before := *i
 	p.fill(i)
+	kept := !slices.ContainsFunc(digests, func(d sekisho.Digest) bool { return facts.Version(d) == "" })
+	if kept && reflect.DeepEqual(before, *i) {
+		return nil // nothing new
+	}
 	_, err = facts.Keep(i, digests...)
 	return err
 }
@@ -243,6 +249,32 @@ func (a *app) factsVerify(ctx context.Context, shared *admitFlags, only []string
 	done, err := v.refresh(ctx, facts, only)
 	fmt.Fprintf(a.Stdout, "%s\n", a.texts.Text("signature.facts.verified", "count", done))
 	return err
+}
+
+// reverify verifies anew, from time to time, what was signed about known images,
+// so that an approval given or taken back is known to a gate that must not ask
+// while it decides. It ends with the context.
+func (g *gate) reverify(ctx context.Context, a *app) {
+	v, err := a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure)
+	if v == nil && err == nil {
+		return
+	}
+	tick := time.NewTicker(g.config.verify)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		// The files are read again: trust may have been withdrawn.
+		if v, err = a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure); err == nil {
+			_, err = v.refresh(ctx, g.facts, nil)
+		}
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(a.Stderr, "sekisho: %s: %s\n", a.texts.Text("signature.reverify"), visible(err.Error()))
+		}
+	}
 }
 
 // refresh verifies anew what was signed about all known images, or some. One

@@ -41,6 +41,13 @@ func (r *Result) Fill(i *fact.Image, levels map[string]int) {
 			i.SBOM = &yes
 		}
 	}
+	// A registry lists in any order; equal facts are to be equal.
+	slices.SortFunc(i.Signatures, func(a, b fact.Signature) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.Identity, b.Identity), a.Time.Compare(b.Time))
+	})
+	slices.SortFunc(i.Provenance, func(a, b fact.Provenance) int {
+		return cmp.Or(cmp.Compare(a.Signer, b.Signer), cmp.Compare(a.Builder, b.Builder), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Commit, b.Commit))
+	})
 }
 
 // errNoScan is that nobody who is trusted has attested a scan.

@@ -152,3 +152,44 @@ func facts(r *signature.Result) fact.Image {
 	r.Fill(&i, nil)
 	return i
 }
+
+// BenchmarkVerify verifies an image with a signature and two attestations by a
+// key, in a registry on this machine.
+func BenchmarkVerify(b *testing.B) {
+	s := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)), ggcr.WithReferrersSupport(true)))
+	defer s.Close()
+	ref, err := name.ParseReference(strings.TrimPrefix(s.URL, "http://")+"/app:1.0", name.Insecure)
+	if err != nil {
+		b.Fatal(err)
+	}
+	img, err := random.Image(512, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := remote.Write(ref, img); err != nil {
+		b.Fatal(err)
+	}
+	k, err := key.Generate(rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	repo, d, _, err := registry.Resolve(b.Context(), ref.String(), registry.Options{Insecure: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	signer := signature.Signer{Key: k, Random: rand.Reader, Now: time.Now()}
+	if _, err := signer.SignBundle(b.Context(), repo, d); err != nil {
+		b.Fatal(err)
+	}
+	for _, doc := range []string{"{}", `{"a":1}`} {
+		if _, err := signer.Attest(b.Context(), repo, d, "https://slsa.dev/provenance/v1", []byte(doc), false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		r, err := signature.Verify(b.Context(), repo, subject(repo, d), &signature.Trust{Keys: []key.Public{k.Public}}, time.Now())
+		if err != nil || len(r.Verified) != 3 {
+			b.Fatal(r, err)
+		}
+	}
+}
