@@ -126,7 +126,11 @@ func (w *writer) os() string {
 	if os.SupportedUntil < w.r.Generated.Format("2006-01-02") {
 		key = "report.unsupported"
 	}
-	return os.Name + ", " + w.t(key, "date", os.SupportedUntil)
+	line := os.Name + ", " + w.t(key, "date", os.SupportedUntil)
+	for _, p := range os.Extended {
+		line += "; " + w.t("report.extended", "name", p.Name, "date", p.Until)
+	}
+	return line
 }
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
