@@ -84,13 +84,15 @@ func (a *app) root() *cobra.Command {
 		a.advisoryCommand(),
 		a.policyCommand(),
 		a.rulesCommand(),
+		a.admitCommand(),
+		a.auditCommand(),
 		a.versionCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
 	root.InitDefaultHelpFlag()
-	commands := append(root.Commands(), root)
-	for _, c := range root.Commands() {
-		commands = append(commands, c.Commands()...)
+	commands := []*cobra.Command{root}
+	for i := 0; i < len(commands); i++ {
+		commands = append(commands, commands[i].Commands()...)
 	}
 	for _, c := range commands {
 		c.InitDefaultHelpFlag()

@@ -34,9 +34,9 @@ func (a *app) policyFlags(cmd *cobra.Command, f *policyFlags) {
 }
 
 // looks are the kinds of findings to look for; none means all. A policy judges
-// all, whatever is shown.
+// all, whatever is shown, and facts are whole.
 func (f *scanFlags) looks() []string {
-	if len(f.policy.policies) > 0 {
+	if len(f.policy.policies) > 0 || f.keepFacts {
 		return nil
 	}
 	return f.kinds

@@ -32,7 +32,9 @@ type scanFlags struct {
 	signatureAge        int
 	advisoryAge         int
 	db                  string
-	programs            programs // set by the scan
+	programs            programs         // set by the scan
+	names               []sekisho.Digest // further digests of the image, set by the scan
+	keepFacts           bool
 	severity            string
 	kinds, paths, skip  []string
 	exceptions          string
@@ -69,6 +71,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringVar(&f.content.clamd, "clamd", "", t("cli.flag.clamd"))
 	flags.BoolVar(&f.source.staged, "staged", false, t("cli.flag.staged"))
 	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
+	flags.BoolVar(&f.keepFacts, "keep-facts", a.Getenv("SEKISHO_FACTS_DIR") != "", t("cli.flag.keep_facts"))
 	return cmd
 }
 
@@ -132,6 +135,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	if err := a.statements(report, f.vex); err != nil {
 		return err
 	}
+	if err := a.keepFacts(report, f); err != nil {
+		return err
+	}
 	if accepted != nil {
 		accepted.Apply(report.Findings, subject(report, f.policy.as), now)
 	}
@@ -189,6 +195,7 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 	progress := a.progress(f.quiet)
 	o.Layer = progress.layer
 	report, err := scan.Scan(ctx, src.image, o)
+	f.names = src.image.Also
 	progress.done()
 	if err != nil {
 		return nil, err

@@ -172,9 +172,12 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 	if t, err := time.Parse(time.RFC3339Nano, i.Created); err == nil {
 		img.Config.Created = &t
 	}
-	if len(i.RepoDigests) > 0 {
-		_, d, _ := strings.Cut(i.RepoDigests[0], "@")
-		img.Digest = sekisho.Digest(d)
+	for n, r := range i.RepoDigests {
+		_, d, _ := strings.Cut(r, "@")
+		if n == 0 {
+			img.Digest = sekisho.Digest(d)
+		}
+		img.Also = append(img.Also, sekisho.Digest(d))
 	}
 	if img.Config.History, err = c.history(ctx, ref, len(i.RootFS.Layers)); err != nil {
 		return nil, err

@@ -121,6 +121,7 @@ func Image(ctx context.Context, b Blobs, d Descriptor, want sekisho.Platform) (*
 			return img, fill(ctx, b, img, d, doc)
 		}
 		img.Platforms = append(img.Platforms, platforms(doc.Manifests)...)
+		img.Also = append(img.Also, d.Digest)
 		if d, err = Pick(doc.Manifests, want); err != nil {
 			return nil, err
 		}
