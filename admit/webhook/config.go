@@ -33,7 +33,10 @@ type Config struct {
 	Exceptions  string        `yaml:"exceptions"`  // a file
 	Facts       string        `yaml:"facts"`       // the directory of what is known of images
 	Audit       string        `yaml:"audit"`       // the directory of the audit log
-	Scan        Scan          `yaml:"scan"`        // of images that nobody has seen
+	Scan        *bool         `yaml:"scan"`        // images that nobody has seen are scanned; true when left out
+	Database    string        `yaml:"database"`    // the directory of the advisory database
+	Signatures  []string      `yaml:"signatures"`  // malware signatures beside our own
+	VEX         []string      `yaml:"vex"`         // files and directories of statements
 	Deadline    time.Duration `yaml:"deadline"`    // of one request; default 2s, below the webhook's timeout
 	Failure     string        `yaml:"failure"`     // open or closed (default)
 	Pin         string        `yaml:"pin"`         // pods, all, or empty for never
@@ -52,14 +55,6 @@ type Config struct {
 	Controllers []string      `yaml:"controllers"` // patterns of the users that make pods of what others made; default those of Kubernetes
 
 	platforms []sekisho.Platform
-}
-
-// Scan says whether and how unknown images are scanned.
-type Scan struct {
-	Enabled  bool   `yaml:"enabled"`
-	Database string `yaml:"database"` // directory of advisories; default as of scan
-	Cache    string `yaml:"cache"`    // directory of layers; default as of scan
-	Jobs     int    `yaml:"jobs"`     // layers at once
 }
 
 // Resolve says how tags are looked up.
