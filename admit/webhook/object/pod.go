@@ -208,9 +208,11 @@ func (o *Object) containers(t *podTemplate, at string) {
 		if v.Image == nil || v.Image.Reference == "" {
 			continue
 		}
-		yes := true // nothing of it starts: it is mounted read-only, without devices and set-user-id
+		yes, nobody := true, int64(65534) // nothing of it starts: it is mounted read-only, without devices and set-user-id
+		none := &securityContext{RunAsNonRoot: &yes, ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: new(bool)}
+		none.Capabilities.Drop, none.RunAsUser, none.WindowsOptions.HostProcess = []string{"ALL"}, &nobody, new(bool)
 		o.Containers = append(o.Containers, Container{Path: fmt.Sprintf("%s/volumes/%d/image/reference", at, i), Role: "volume", Name: v.Name, Image: v.Image.Reference,
-			Workload: o.workload(t, v.Name, &securityContext{RunAsNonRoot: &yes, ReadOnlyRootFilesystem: &yes, AllowPrivilegeEscalation: new(bool)})})
+			Workload: o.workload(t, v.Name, none)})
 	}
 }
 
