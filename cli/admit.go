@@ -63,6 +63,7 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitCheckCommand(f),
 		a.admitFactsCommand(f),
 		a.admitServeCommand(f),
+		a.admitManifestCommand(f),
 	)
 	return root
 }
