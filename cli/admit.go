@@ -62,6 +62,7 @@ func (a *app) admitCommand() *cobra.Command {
 	root.AddCommand(
 		a.admitCheckCommand(f),
 		a.admitFactsCommand(f),
+		a.admitDockerCommand(f),
 	)
 	return root
 }
