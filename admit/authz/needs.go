@@ -45,11 +45,15 @@ func (h *hostConfig) needs(real func(string) (string, error)) []string {
 	}
 	n.when(h.OomScoreAdj < 0 || h.OomKillDisable != nil && *h.OomKillDisable, "oom")
 	n.when(len(h.LxcConf) > 2 && string(h.LxcConf) != "null", "privileged")
-	slices.Sort(n.words)
-	return slices.Compact(n.words)
+	return n.sorted()
 }
 
 type list struct{ words []string }
+
+func (l *list) sorted() []string {
+	slices.Sort(l.words)
+	return slices.Compact(l.words)
+}
 
 func (l *list) add(kind, value string) {
 	if value != "" {

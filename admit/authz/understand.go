@@ -180,7 +180,7 @@ func (p *plugin) volume(q *request, body []byte) error {
 	if v.Driver != "local" {
 		n.add("volume-driver", v.Driver)
 	}
-	q.needs = n.words
+	q.needs = n.sorted()
 	if v.ClusterVolumeSpec != nil {
 		q.action = Swarm
 	}
