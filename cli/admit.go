@@ -71,6 +71,7 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitFactsCommand(f),
 		a.admitServeCommand(f),
 		a.admitManifestCommand(f),
+		a.admitDockerCommand(f),
 	)
 	return root
 }

@@ -62,7 +62,7 @@ func (a *app) admitCheck(ctx context.Context, target string, f *checkFlags) erro
 	if err != nil {
 		return err
 	}
-	q := admit.Question{Gate: "ci", Actor: a.actor(f.actor), Subject: cmp.Or(f.policy.as, reference), Details: a.pipeline(),
+	q := admit.Question{Gate: "ci", Actor: a.actor(f.actor), Subject: cmp.Or(f.policy.as, reference, target), Details: a.pipeline(),
 		Images: []admit.Image{{Reference: cmp.Or(f.policy.as, reference), Digest: digest, Request: judge.request}}}
 	answer, err := g.Decide(ctx, q)
 	if err != nil {

@@ -78,7 +78,7 @@ func (a *app) admitServe(ctx context.Context, f *admitFlags) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(c)
+	listeners, err := listenWebhook(c)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (r resolver) Resolve(ctx context.Context, reference string) (webhook.Resolv
 	if err != nil {
 		return webhook.Resolved{}, err
 	}
-	found, err := registry.Resolve(ctx, reference, registry.Options{Insecure: scope.Any(r.insecure, ref.Registry)})
+	found, err := registry.Current(ctx, reference, registry.Options{Insecure: scope.Any(r.insecure, ref.Registry)})
 	if err != nil {
 		return webhook.Resolved{}, err
 	}
@@ -176,8 +176,8 @@ func (r resolver) Resolve(ctx context.Context, reference string) (webhook.Resolv
 	return out, nil
 }
 
-// listen opens what the configuration names.
-func listen(c *webhook.Config) (l webhook.Listeners, err error) {
+// listenWebhook opens what the configuration names.
+func listenWebhook(c *webhook.Config) (l webhook.Listeners, err error) {
 	if c.ClientCA != "" {
 		data, err := os.ReadFile(c.ClientCA)
 		if err != nil {

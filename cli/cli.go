@@ -43,7 +43,8 @@ func Main(ctx context.Context, p Process) int {
 // app is one run of the program.
 type app struct {
 	Process
-	texts *i18n.Printer
+	texts  *i18n.Printer
+	engine engineAt // overrides DOCKER_HOST
 }
 
 // language is that of --lang, else of SEKISHO_LANG, else of the locale.

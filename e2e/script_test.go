@@ -30,7 +30,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "C")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "registry": startRegistry, "push": push, "pushindex": pushIndex},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "registry": startRegistry, "push": push, "pushindex": pushIndex, "verifyhead": verifyHead},
 	})
 }
 
@@ -96,4 +96,12 @@ func truncate(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(name)
 	ts.Check(err)
 	ts.Check(os.Truncate(name, info.Size()/2))
+}
+
+// verifyHead is "[!] verifyhead FILE": the audit log passes through the head
+// that the file holds, or does not.
+func verifyHead(ts *testscript.TestScript, not bool, args []string) {
+	if err := ts.Exec("sekisho", "audit", "verify", "--head", strings.TrimSpace(ts.ReadFile(args[0]))); (err != nil) != not {
+		ts.Fatalf("verify: %v", err)
+	}
 }
