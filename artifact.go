@@ -71,12 +71,19 @@ func (p Platform) Matches(want Platform) bool {
 
 // OS is the distribution found in a file system, from os-release(5).
 type OS struct {
-	ID             string   `json:"id"`
-	Version        string   `json:"version"`
-	Name           string   `json:"name"`
-	IDLike         []string `json:"id_like,omitempty"`
-	Codename       string   `json:"codename,omitempty"`
-	SupportedUntil string   `json:"supported_until,omitempty"`
+	ID             string      `json:"id"`
+	Version        string      `json:"version"`
+	Name           string      `json:"name"`
+	IDLike         []string    `json:"id_like,omitempty"`
+	Codename       string      `json:"codename,omitempty"`
+	SupportedUntil string      `json:"supported_until,omitempty"`
+	Extended       []Programme `json:"extended,omitempty"` // paid support beyond that, the shorter first
+}
+
+// Programme is a vendor's paid support of a release beyond the free one.
+type Programme struct {
+	Name  string `json:"name"`  // the vendor's
+	Until string `json:"until"` // the day on which it ends, 2006-01-02
 }
 
 // Target is what was scanned.

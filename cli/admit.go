@@ -69,6 +69,8 @@ func (a *app) admitCommand() *cobra.Command {
 	root.AddCommand(
 		a.admitCheckCommand(f),
 		a.admitFactsCommand(f),
+		a.admitServeCommand(f),
+		a.admitManifestCommand(f),
 	)
 	return root
 }

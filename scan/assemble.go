@@ -128,6 +128,7 @@ func repositories(tree *squash.Tree) (list []string) {
 
 func supported(os sekisho.OS) *sekisho.OS {
 	os.SupportedUntil = cmp.Or(os.SupportedUntil, osrelease.SupportedUntil(os))
+	os.Extended = osrelease.Extended(os)
 	return &os
 }
 
