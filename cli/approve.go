@@ -309,10 +309,12 @@ func (a *app) approveList(ctx context.Context, ref string, f *approveFlags) erro
 	}
 	if f.format == "json" {
 		return encodeJSON(a.Stdout, struct {
+			Schema  string              `json:"schema"`
+			Image   string              `json:"image"`
 			Digest  sekisho.Digest      `json:"digest"`
 			Roads   []approval.Road     `json:"requests"`
 			Refused []signature.Refused `json:"refused"`
-		}{d.subject.Digests[0], append([]approval.Road{}, d.roads...), append([]signature.Refused{}, d.others...)})
+		}{"sekisho.approvals/v1", d.name, d.subject.Digests[0], append([]approval.Road{}, d.roads...), append([]signature.Refused{}, d.others...)})
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s@%s\n", d.name, d.subject.Digests[0])

@@ -167,7 +167,11 @@ func (a *app) verify(ctx context.Context, ref string, f *verifyFlags) error {
 		return err
 	}
 	if f.format == "json" {
-		err = encodeJSON(a.Stdout, r)
+		err = encodeJSON(a.Stdout, struct {
+			Schema string `json:"schema"`
+			Image  string `json:"image"`
+			*signature.Result
+		}{"sekisho.verify/v1", b.name, r})
 	} else {
 		err = a.showVerified(b.name, r)
 	}

@@ -164,6 +164,49 @@ func (s source) Blob(_ context.Context, d oci.Descriptor, limit int64) ([]byte, 
 	return s.blobs[d.Digest], nil
 }
 
+// TestHostile: manifests with layers without end, blobs larger than allowed and
+// lies about what is referred to are told and cost little.
+func TestHostile(t *testing.T) {
+	d := sekisho.Digest("sha256:" + strings.Repeat("a", 64))
+	at, tag := "sha256:"+strings.Repeat("b", 64), "sha256-"+d.Hex()+".sig"
+	layers := func(n int, size int64) []byte {
+		m := oci.Document{}
+		for range n {
+			m.Layers = append(m.Layers, oci.Descriptor{MediaType: envelope.SimpleType, Digest: d, Size: size})
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	for _, c := range []struct {
+		name, where string
+		manifest    []byte
+		refused     int
+		why         string
+	}{
+		{"many layers", tag, layers(50_000, 1), 129, "more than 128 layers"},
+		{"huge layers", tag, layers(3, 1<<40), 3, "bytes beside the image"},
+		{"a negative size", tag, layers(1, -1), 1, "no signature"},
+		{"no manifest", tag, []byte("{"), 1, "manifest"},
+		{"a list", tag, []byte("[]"), 1, "manifest"},
+		{"not about the image", at, layers(1, 1), 1, "refers to something else"},
+		{"unsigned", "sha256-" + d.Hex() + ".sbom", layers(1, 1), 1, "nobody signed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			src := source{manifests: map[string][]byte{c.where: c.manifest}, blobs: map[sekisho.Digest][]byte{d: []byte("{}")}}
+			if c.where == at {
+				src.referrers = []oci.Descriptor{{Digest: sekisho.Digest(at), ArtifactType: envelope.BundleType}}
+			}
+			r, err := signature.Verify(t.Context(), src, signature.Subject{Digests: []sekisho.Digest{d}}, &signature.Trust{Keys: []key.Public{newKey(t).Public}}, time.Now())
+			if err != nil || len(r.Verified) != 0 || len(r.Refused) != c.refused || !strings.Contains(fmt.Sprint(r.Refused), c.why) {
+				t.Errorf("%d refused, %v: %.300v; want %d, %q", len(r.Refused), err, r.Refused, c.refused, c.why)
+			}
+		})
+	}
+}
+
 // FuzzVerify: whatever lies beside an image, verifying ends, and what does not
 // carry a signature of the key never counts.
 func FuzzVerify(f *testing.F) {

@@ -1,6 +1,8 @@
 package keyless
 
 import (
+	"bytes"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +43,48 @@ func TestRoot(t *testing.T) {
 		if _, err := New([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.80s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestPublic verifies what GitHub Actions signed in the public sigstore, with
+// its certificate and transparency logs, years later and offline.
+func TestPublic(t *testing.T) {
+	read := func(name string) []byte {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	const issuer = "https://token.actions.githubusercontent.com"
+	who := []Identity{{Issuer: issuer, SubjectRegexp: `https://github\.com/sigstore/sigstore-js/\.github/workflows/release\.yml@refs/heads/main`}}
+	v, err := New(read("public-good.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := v.Verify(read("sigstore-js.json"), nil, who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Issuer != issuer || s.Time.Year() != 2023 || s.PayloadType != "application/vnd.in-toto+json" || !bytes.Contains(s.Payload, []byte("https://slsa.dev/provenance/v1")) {
+		t.Errorf("%s %s %s %s", s.Identity, s.Issuer, s.Time, s.PayloadType)
+	}
+	changed := bytes.Replace(read("sigstore-js.json"), []byte(`"payload": "`), []byte(`"payload": "IA`), 1)
+	if bytes.Equal(changed, read("sigstore-js.json")) {
+		t.Fatal("nothing was changed")
+	}
+	if _, err := v.Verify(changed, nil, who); err == nil {
+		t.Error("another payload holds")
+	}
+	private, err := New(read("scaffolding.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := private.Verify(read("sigstore-js.json"), nil, who); err == nil {
+		t.Error("it holds under another root")
+	}
+	if _, err := v.Verify(read("othername.sigstore.json"), nil, who); err == nil {
+		t.Error("a private sigstore's holds under the public root")
 	}
 }
 
