@@ -63,6 +63,8 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitCheckCommand(f),
 		a.admitFactsCommand(f),
 		a.admitDockerCommand(f),
+		a.admitNodeCommand(f),
+		a.admitRuntimeCommand(),
 	)
 	return root
 }

@@ -89,7 +89,7 @@ func (a *app) known(ctx context.Context, target string, g *gate, j *judge, f *ch
 			return reference, d, nil
 		}
 	}
-	report, digests, err := a.learnWith(ctx, target, g.config, &f.scanFlags)
+	report, digests, err := a.learn(ctx, target, g.config, &f.scanFlags)
 	if err != nil {
 		return "", "", err
 	}
