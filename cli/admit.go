@@ -72,6 +72,8 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitServeCommand(f),
 		a.admitManifestCommand(f),
 		a.admitDockerCommand(f),
+		a.admitNodeCommand(f),
+		a.admitRuntimeCommand(),
 	)
 	return root
 }

@@ -112,7 +112,7 @@ func (a *app) learned(ctx context.Context, target string, g *gate, j *judge, f *
 			return reference, digests, nil
 		}
 	}
-	report, digests, err := a.learnWith(ctx, target, g.config, &f.scanFlags)
+	report, digests, err := a.learn(ctx, target, g.config, &f.scanFlags)
 	if err != nil {
 		return "", nil, err
 	}
