@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"sekisho"
 	"sekisho/enforce/container"
@@ -105,7 +106,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: comm(h.Comm[:]),
 		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
 		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin),
-		Inode: x.Inode, Device: uint64(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
+		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Started: s.wall(h.Start),
 	}
 	if x.Env > 0 {
@@ -130,6 +131,9 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 		s.emit(&k, f)
 	}
 }
+
+// device writes the kernel's number of a device as stat(2) does.
+func device(n uint32) uint64 { return unix.Mkdev(n>>20, n&(1<<20-1)) }
 
 func nanoseconds(n uint64) time.Time {
 	if n == 0 {

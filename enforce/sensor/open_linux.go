@@ -184,16 +184,30 @@ func (s *Sensor) configure() error {
 		return fmt.Errorf("map the configuration: %w", err)
 	}
 	s.config = mem
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/1/ns/mnt", &st); err != nil {
-		return sekisho.Errorf(sekisho.Forbidden, "read the host's mount namespace: %w", err).WithHint("in a container, run it with --pid=host")
+	host, err := hostMounts()
+	if err != nil {
+		return err
 	}
 	c := s.shared()
-	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: uint32(st.Ino), Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid())}
+	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid())}
 	if s.o.Containers.V1() {
 		c.V1 = 1
 	}
 	return s.SetPolicy(0, s.o.Default)
+}
+
+// hostMounts returns the number of the host's mount namespace: that of the
+// first process, or of the kernel's threads where the first one may not be
+// looked at.
+func hostMounts() (uint32, error) {
+	var err error
+	for _, pid := range []string{"1", "2"} {
+		var st unix.Stat_t
+		if err = unix.Stat("/proc/"+pid+"/ns/mnt", &st); err == nil {
+			return uint32(st.Ino), nil
+		}
+	}
+	return 0, sekisho.Errorf(sekisho.Forbidden, "read the host's mount namespace: %w", err).WithHint("in a container, run it with --pid=host and CAP_SYS_PTRACE")
 }
 
 func (s *Sensor) shared() *configValue { return (*configValue)(unsafe.Pointer(&s.config[0])) }

@@ -64,7 +64,7 @@ func (t *tree) find(pid uint32, start uint64) *node {
 func (t *tree) put(pid uint32, start uint64, p *sekisho.Process, parent *node) *node {
 	n := &node{p: p, start: start}
 	if parent != nil {
-		p.Parent, n.depth = parent.p, parent.depth+1
+		p.Parent, p.ParentID, n.depth = parent.p, parent.p.ID, parent.depth+1
 		if n.depth >= maxDepth {
 			n.depth = shorten(p)
 		}
@@ -126,7 +126,7 @@ func (t *tree) seed(proc string, boot time.Time) {
 	}
 	for pid, parent := range parents {
 		if n := t.live[parent]; n != nil && parent != pid {
-			t.live[pid].p.Parent = n.p
+			t.live[pid].p.Parent, t.live[pid].p.ParentID = n.p, n.p.ID
 		}
 	}
 }
