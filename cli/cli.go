@@ -94,6 +94,7 @@ func (a *app) root() *cobra.Command {
 		a.approveCommand(),
 		a.keysCommand(),
 		a.rulesCommand(),
+		a.enforceCommand(),
 		a.admitCommand(),
 		a.auditCommand(),
 		a.runcCommand(),
