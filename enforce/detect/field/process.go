@@ -44,7 +44,7 @@ func number(up int, get func(*Context, *sekisho.Process) (int64, bool)) func(*Co
 	}
 }
 
-func name(_ *Context, p *sekisho.Process) (string, bool) { return p.Name, p.Name != "" }
+func name(_ *Context, p *sekisho.Process) (string, bool)    { return p.Name, p.Name != "" }
 func exePath(_ *Context, p *sekisho.Process) (string, bool) { return p.Path, p.Path != "" }
 
 // exe is the program's own name for itself, its first argument.
