@@ -20,48 +20,61 @@ const (
 )
 
 // chooseFilters takes, again and again, the look-up that leaves out most of the
-// rules that are left, supposing that it finds nothing.
+// rules that are left for ordinary events, for what it costs.
 func (f *folder) chooseFilters() {
 	candidates := f.candidates()
-	left := append([]uint64{}, f.g.all...)
+	m := f.p.NewMatcher(nil, "")
+	events := samples(f.typ)
+	rows := make([][][]uint64, len(events)) // of each event, of each candidate
+	left := make([][]uint64, len(events))
+	for i, e := range events {
+		m.start(e, f.g, f.typ.Name)
+		for j := range candidates {
+			class := candidates[j].classOf(m)
+			rows[i] = append(rows[i], candidates[j].rows[class*f.g.words:(class+1)*f.g.words])
+		}
+		left[i] = append([]uint64{}, f.g.all...)
+	}
+	used := make([]bool, len(candidates))
 	for len(f.g.filters) < maxFilters {
 		best, gain := -1, 0.0
-		for i := range candidates {
-			if n := f.gain(&candidates[i], left); n > gain {
-				best, gain = i, n
+		for j := range candidates {
+			if g := f.gain(&candidates[j], left, rows, j); !used[j] && g > gain {
+				best, gain = j, g
 			}
 		}
 		if best < 0 {
 			return
 		}
-		c := candidates[best]
-		for w, row := range f.typical(&c) {
-			left[w] &= row
+		for i := range left {
+			for w, row := range rows[i][best] {
+				left[i][w] &= row
+			}
 		}
-		f.g.filters = append(f.g.filters, c)
-		candidates = append(candidates[:best], candidates[best+1:]...)
+		used[best] = true
+		f.g.filters = append(f.g.filters, candidates[best])
 	}
 }
 
-// typical is the row of an event that matches nothing.
-func (f *folder) typical(c *filter) []uint64 {
-	class := 0
-	if c.group >= 0 {
-		class = classNone
-	}
-	return c.rows[class*f.g.words : (class+1)*f.g.words]
-}
-
-func (f *folder) gain(c *filter, left []uint64) float64 {
+// gain is how many rules a look-up leaves out, for its cost.
+func (f *folder) gain(c *filter, left [][]uint64, rows [][][]uint64, j int) float64 {
 	n := 0
-	for w, row := range f.typical(c) {
-		n += bits.OnesCount64(left[w] &^ row)
+	for i := range left {
+		for w, row := range rows[i][j] {
+			n += bits.OnesCount64(left[i][w] &^ row)
+		}
 	}
-	cost := 1.0
+	cost := 0.0
 	if c.group >= 0 {
 		cost = 4 + 4*float64(f.p.slots[f.p.groups[c.group].slot].cost)
+		if f.p.groups[c.group].form == formInside {
+			cost += 16
+		}
 	} else {
 		cost = 1 + 4*float64(f.p.leaves[c.leaf].cost)
+	}
+	if 2*float64(n) < float64(len(left)) {
+		return 0 // leaves out less than half a rule per event
 	}
 	return float64(n) / cost
 }
@@ -100,8 +113,11 @@ func (f *folder) ofGroup(id int) filter {
 			if l.slot == g.slot && class == classMissing {
 				return no
 			}
-			if l.group != id {
+			if l.group != id || g.form == formInside && class == classSome {
 				return open
+			}
+			if g.form == formInside {
+				return truth(class == classOne+int32(l.bit))
 			}
 			return truth(g.holds(class, l.bit) != l.negate)
 		})...)

@@ -22,6 +22,9 @@ type group struct {
 	rows  []uint64 // of all classes
 	exact map[string]int32
 	tree  []branch
+	few   []string // keys and, in classes, what they are, when a map does not pay
+	kinds []int32
+	in    *inside
 	keys  map[string][]int // while it is built: text to checks
 	bits  int
 }
@@ -33,6 +36,7 @@ const (
 	formExact form = iota
 	formPrefix
 	formSuffix
+	formInside
 )
 
 // branch is a node of a radix tree over bytes from the front, or the back.
@@ -59,6 +63,10 @@ func (g *group) add(texts []string) int {
 func (g *group) build() {
 	g.width = (g.bits + 63) / 64
 	g.rows = make([]uint64, 2*g.width)
+	if g.form == formInside {
+		g.in = newInside(g.keys)
+		return
+	}
 	known := map[string]int32{}
 	row := func(bits []uint64) int32 {
 		key := string(rowKey(bits))
@@ -74,6 +82,9 @@ func (g *group) build() {
 		g.exact = make(map[string]int32, len(g.keys))
 		for _, key := range slices.Sorted(maps.Keys(g.keys)) {
 			g.exact[key] = row(g.row(g.keys[key], nil))
+			if len(g.keys) <= 4 {
+				g.few, g.kinds = append(g.few, key), append(g.kinds, g.exact[key])
+			}
 		}
 		return
 	}
@@ -167,6 +178,14 @@ func (g *group) common(keys []string, depth int) int {
 func (g *group) find(s string) int32 {
 	switch g.form {
 	case formExact:
+		if g.few != nil {
+			for i, key := range g.few {
+				if key == s {
+					return g.kinds[i]
+				}
+			}
+			return classNone
+		}
 		if c, ok := g.exact[s]; ok {
 			return c
 		}
@@ -208,7 +227,12 @@ func (g *group) fromBack(s string) int32 {
 }
 
 // classes counts them.
-func (g *group) classes() int { return len(g.rows) / max(1, g.width) }
+func (g *group) classes() int {
+	if g.form == formInside {
+		return classOne + g.bits
+	}
+	return len(g.rows) / max(1, g.width)
+}
 
 // holds reports a check's bit in a class.
 func (g *group) holds(class int32, bit int) bool {

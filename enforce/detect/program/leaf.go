@@ -282,6 +282,13 @@ func (b *builder) join(l *leaf, values []string) {
 		f = formPrefix
 	case opSuffix:
 		f = formSuffix
+	case opContains:
+		f = formInside
+		for i := range l.values {
+			if len(l.values[i].S) < shortest {
+				return
+			}
+		}
 	default:
 		return
 	}
@@ -299,7 +306,7 @@ func (b *builder) join(l *leaf, values []string) {
 	slices.Sort(texts)
 	l.group, l.bit = id, b.groups[id].add(slices.Compact(texts))
 	l.cost = b.slots[l.slot].cost
-	if b.slots[l.slot].many {
+	if b.slots[l.slot].many || f == formInside {
 		l.cost += 6
 	}
 }

@@ -50,10 +50,7 @@ func (m *Matcher) Match(e *sekisho.Event) []int {
 	if typ < 0 || m.p.byType[typ] == nil {
 		return m.matched
 	}
-	m.g = m.p.byType[typ]
-	m.Context.Reset(e, m.p.types.List()[typ].Name)
-	clear(m.have)
-	clear(m.classes)
+	m.start(e, m.p.byType[typ], m.p.types.List()[typ].Name)
 	left := m.left[:m.g.words]
 	copy(left, m.g.all)
 	if !m.filter(left) {
@@ -70,6 +67,14 @@ func (m *Matcher) Match(e *sekisho.Event) []int {
 		}
 	}
 	return m.matched
+}
+
+// start forgets the event before.
+func (m *Matcher) start(e *sekisho.Event, g *graph, typ string) {
+	m.g = g
+	m.Context.Reset(e, typ)
+	clear(m.have)
+	clear(m.classes)
 }
 
 // filter leaves in what can still hold; false when nothing can.
@@ -156,6 +161,8 @@ func (m *Matcher) class(i int) int32 {
 	c := int32(classMissing)
 	switch {
 	case !m.slot(g.slot):
+	case g.form == formInside:
+		c = m.look(g, i)
 	case m.p.slots[g.slot].many:
 		c = classNone
 		clear(m.rows[i])
@@ -172,13 +179,40 @@ func (m *Matcher) class(i int) int32 {
 	return c
 }
 
+// look finds what is inside the values of a slot.
+func (m *Matcher) look(g *group, i int) int32 {
+	clear(m.rows[i])
+	some := false
+	if m.p.slots[g.slot].many {
+		for j := range m.lists[g.slot] {
+			some = g.in.find(m.lists[g.slot][j].S, m.rows[i]) || some
+		}
+	} else {
+		some = g.in.find(m.vals[g.slot].S, m.rows[i])
+	}
+	if !some {
+		return classNone
+	}
+	n, bit := 0, 0
+	for w, word := range m.rows[i] {
+		if word != 0 {
+			n += bits.OnesCount64(word)
+			bit = w*64 + bits.TrailingZeros64(word)
+		}
+	}
+	if n == 1 {
+		return int32(classOne + bit)
+	}
+	return classSome
+}
+
 func (m *Matcher) leaf(l *leaf) bool {
 	if l.group >= 0 {
 		c := m.class(l.group)
 		if c == classMissing {
 			return false
 		}
-		if m.p.slots[l.slot].many {
+		if g := m.p.groups[l.group]; g.form == formInside || m.p.slots[l.slot].many {
 			return m.rows[l.group][l.bit/64]&(1<<(l.bit%64)) != 0
 		}
 		return m.p.groups[l.group].holds(c, l.bit) != l.negate
