@@ -65,9 +65,13 @@ func kubernetes(get func(*sekisho.Container) string) func(*Context, *sekisho.Con
 func containerFields() []Field {
 	mount := func(name string, get func(*Context, *sekisho.Mount) string) Field {
 		return Field{Name: name, Arg: MustKey, Cost: 6, Get: func(x *Context, a Arg, v *Value) bool {
+			if x.Event.Container == nil {
+				return false
+			}
 			m := findMount(x.Event.Container, a.Text, strings.HasSuffix(name, ".source"))
 			if m == nil {
-				return false
+				v.S = "N/A" // rules compare with it
+				return true
 			}
 			v.S = get(x, m)
 			return v.S != ""
@@ -133,9 +137,6 @@ func containerFields() []Field {
 
 // findMount finds a mount by its index, or by a pattern of where it is.
 func findMount(c *sekisho.Container, key string, source bool) *sekisho.Mount {
-	if c == nil {
-		return nil
-	}
 	if i, err := strconv.Atoi(key); err == nil {
 		if i < 0 || i >= len(c.Mounts) {
 			return nil

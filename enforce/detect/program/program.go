@@ -43,6 +43,21 @@ type Note struct {
 
 // Compile types and compiles rules. A rule with a fatal note never holds.
 func Compile(rules []Rule, table field.Table, types *field.Types) (*Program, []Note) {
+	b, trees, notes := typeAll(rules, table)
+	p := &Program{types: types, slots: b.slots, leaves: b.leaves, groups: b.groups, rules: len(rules)}
+	for _, g := range p.groups {
+		g.build()
+	}
+	for i, e := range types.List() {
+		p.byType = append(p.byType, p.compile(trees, e))
+		if g := p.byType[i]; g != nil {
+			p.maxNodes = max(p.maxNodes, len(g.nodes))
+		}
+	}
+	return p, notes
+}
+
+func typeAll(rules []Rule, table field.Table) (*builder, []*typed, []Note) {
 	var notes []Note
 	b := newBuilder(table)
 	trees := make([]*typed, len(rules))
@@ -60,17 +75,7 @@ func Compile(rules []Rule, table field.Table, types *field.Types) (*Program, []N
 			trees[i] = t
 		}
 	}
-	p := &Program{types: types, slots: b.slots, leaves: b.leaves, groups: b.groups, rules: len(rules)}
-	for _, g := range p.groups {
-		g.build()
-	}
-	for i, e := range types.List() {
-		p.byType = append(p.byType, p.compile(trees, e))
-		if g := p.byType[i]; g != nil {
-			p.maxNodes = max(p.maxNodes, len(g.nodes))
-		}
-	}
-	return p, notes
+	return b, trees, notes
 }
 
 // Needs returns, for each rule, the types of events that it can hold for.
@@ -149,4 +154,10 @@ func (p *Program) Type(e *sekisho.Event) string {
 		return p.types.List()[i].Name
 	}
 	return e.Syscall
+}
+
+// Check types rules without compiling them.
+func Check(rules []Rule, table field.Table) []Note {
+	_, _, notes := typeAll(rules, table)
+	return notes
 }
