@@ -55,8 +55,8 @@ var owners = []struct {
 	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
-	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
-	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
+	{"golang.org/x/sync", []string{"scan", "enforce"}, "errgroup and a weighted semaphore"},
+	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/respond", "enforce/fanotify"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
 	{"golang.org/x/text", []string{"report/format"}, "width of East Asian characters"},
 }
