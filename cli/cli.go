@@ -84,6 +84,7 @@ func (a *app) root() *cobra.Command {
 		a.advisoryCommand(),
 		a.policyCommand(),
 		a.rulesCommand(),
+		a.enforceCommand(),
 		a.admitCommand(),
 		a.auditCommand(),
 		a.versionCommand(),
