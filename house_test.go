@@ -48,6 +48,7 @@ var owners = []struct {
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
 	{"github.com/goccy/go-yaml", []string{"enforce/profile", "policy", "scan/secret/rulefile", "scan/advisory/update"}, "YAML with line and column in errors"},
+	{"github.com/goccy/go-yaml", []string{"policy", "enforce/detect/rulefile", "scan/secret/rulefile", "scan/advisory/update"}, "YAML with line and column in errors"},
 	{"github.com/Masterminds/semver", []string{"policy/exception"}, "ranges of versions in tags"},
 	{"github.com/distribution/reference", []string{"policy/scope"}, "the grammar of image references"},
 	{"cel.dev/cel-go", []string{"policy/rule"}, "free rules of policies, type-checked and bounded"},
