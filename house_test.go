@@ -62,6 +62,8 @@ var owners = []struct {
 	{"github.com/notaryproject/notation-core-go", []string{"admit/signature/notation"}, "the Notary Project's envelopes, JWS and COSE"},
 	{"golang.org/x/crypto", []string{"admit/signature/key"}, "scrypt and NaCl, with which cosign encrypts private keys"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
+	{"golang.org/x/sync", []string{"scan", "enforce"}, "errgroup and a weighted semaphore"},
+	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/respond", "enforce/fanotify"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"github.com/cilium/ebpf", []string{"enforce/sensor"}, "loading eBPF programs: ELF, relocation by type information, maps, links"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/sensor"}, "system calls: files mapped into memory, locks, epoll"},
