@@ -150,10 +150,14 @@ func (s scanners) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if err != nil {
 		return err
 	}
-	if scope.Any(s.insecure, ref.Registry) {
-		return s.plain.Scan(ctx, ref.Name(), digest)
+	name := ref.Name()
+	if ref.Tag != "" {
+		name += ":" + ref.Tag // where an index may be that is signed
 	}
-	return s.safe.Scan(ctx, ref.Name(), digest)
+	if scope.Any(s.insecure, ref.Registry) {
+		return s.plain.Scan(ctx, name, digest)
+	}
+	return s.safe.Scan(ctx, name, digest)
 }
 
 // resolver asks registries. It implements webhook.Resolver.

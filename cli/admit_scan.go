@@ -57,10 +57,10 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
 		return err
 	}
-	if name, ok := strings.CutPrefix(exactly(reference, digest, s.scheme), "registry:"); ok {
-		return v.vouch(ctx, s.facts, name, digest)
+	if !strings.HasPrefix(exactly(reference, digest, s.scheme), "registry:") {
+		return nil
 	}
-	return nil
+	return v.vouch(ctx, s.facts, reference, digest)
 }
 
 // exactly is the target that can only be the image of a digest.
@@ -110,7 +110,7 @@ func keep(facts *store.Facts, r *sekisho.Report, evidence map[string]*fact.Evide
 			continue
 		}
 		image.Signatures, image.Provenance, image.Approvals = old.Signatures, old.Provenance, old.Approvals
-		image.TagImmutable, image.Evidence = old.TagImmutable, old.Evidence
+		image.TagImmutable, image.Evidence, image.Indexes = old.TagImmutable, old.Evidence, old.Indexes
 		break
 	}
 	for name, e := range evidence {
