@@ -47,15 +47,18 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 		namespace, reference, _ = strings.Cut(rest, ":")
 		reference = "containerd:" + reference
 	}
-	v, err := s.app.voucher(s.config.Trust, s.config.Approvers, s.config.Insecure)
+	v, err := s.config.voucher(s.app)
 	if err != nil {
 		return err
 	}
-	if found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested); found || err != nil && ctx.Err() != nil {
+	found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested)
+	if err != nil && ctx.Err() != nil {
 		return err
 	}
-	if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
-		return err
+	if !found {
+		if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
+			return err
+		}
 	}
 	if !strings.HasPrefix(exactly(reference, digest, s.scheme), "registry:") {
 		return nil

@@ -19,6 +19,7 @@ import (
 	"sekisho/admit/signature/trust"
 	"sekisho/image/oci"
 	"sekisho/policy/fact"
+	"sekisho/policy/scope"
 	"sekisho/store"
 )
 
@@ -29,6 +30,16 @@ type voucher struct {
 	trust    *trust.Set
 	people   *approval.People
 	insecure bool
+	plain    []string // patterns of registries without TLS
+}
+
+// voucher is what a gate's configuration names.
+func (c *admitConfig) voucher(a *app) (*voucher, error) {
+	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
+	if v != nil {
+		v.plain = c.plain
+	}
+	return v, err
 }
 
 // voucher reads trust.yaml and approvers.yaml; it is nil when neither is named.
@@ -61,7 +72,11 @@ type proof struct {
 // meant, the name where it is; the platform leads to it when the name is of an
 // index. What is signed of an index above counts too, when that lists the image.
 func (v *voucher) about(ctx context.Context, name, platform string, digest sekisho.Digest, above ...string) (*proof, error) {
-	b, err := v.app.beside(ctx, name, platform, v.insecure)
+	insecure := v.insecure
+	if ref, err := scope.Parse(name); err == nil && scope.Any(v.plain, ref.Registry) {
+		insecure = true
+	}
+	b, err := v.app.beside(ctx, name, platform, insecure)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +266,7 @@ func (a *app) factsVerify(ctx context.Context, shared *admitFlags, only []string
 	if err != nil {
 		return err
 	}
-	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
+	v, err := c.voucher(a)
 	if err != nil {
 		return err
 	}
@@ -267,7 +282,7 @@ func (a *app) factsVerify(ctx context.Context, shared *admitFlags, only []string
 // so that an approval given or taken back is known to a gate that must not ask
 // while it decides. It ends with the context.
 func (g *gate) reverify(ctx context.Context, a *app) {
-	v, err := a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure)
+	v, err := g.config.voucher(a)
 	if v == nil && err == nil {
 		return
 	}
@@ -280,7 +295,7 @@ func (g *gate) reverify(ctx context.Context, a *app) {
 		case <-tick.C:
 		}
 		// The files are read again: trust may have been withdrawn.
-		if v, err = a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure); err == nil {
+		if v, err = g.config.voucher(a); err == nil {
 			_, err = v.refresh(ctx, g.facts, nil)
 		}
 		if err != nil && ctx.Err() == nil {
