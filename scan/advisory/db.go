@@ -175,6 +175,36 @@ func (db *DB) Detail(feed, group, id string) (Detail, bool, error) {
 	return d, ok, err
 }
 
+// Details returns what a feed says about many flaws at once and reads each part
+// of a file once. It calls see with each detail and the index of its id, not in
+// order.
+func (db *DB) Details(feed, group string, ids []string, see func(i int, d Detail)) error {
+	for _, s := range db.now.Load().by[place{KindDetails, group}] {
+		if s.Feed != feed {
+			continue
+		}
+		f, err := db.segment(s)
+		if err != nil {
+			return err
+		}
+		if f == nil {
+			continue
+		}
+		err = f.table.FindAll(ids, func(i int, values [][]byte) error {
+			d := Detail{Group: group}
+			if err := decodeDetail(values[len(values)-1], &d); err != nil {
+				return err
+			}
+			see(i, d)
+			return nil
+		})
+		if err != nil {
+			return hinted(err)
+		}
+	}
+	return nil
+}
+
 // Text returns a feed's long text about a flaw.
 func (db *DB) Text(feed, group, id string) (Text, bool, error) {
 	t := Text{Group: group}

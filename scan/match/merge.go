@@ -13,7 +13,7 @@ import (
 // speaks about it.
 type flaw struct {
 	ids      []string // the preferred first
-	verdicts []verdict
+	verdicts []*verdict
 }
 
 // ids returns the names of the flaw that a verdict is about. An erratum's own
@@ -27,7 +27,7 @@ func (v *verdict) ids() []string {
 }
 
 // flaws joins verdicts that share a name.
-func flaws(list []verdict) []flaw {
+func flaws(list []*verdict) []flaw {
 	parent := make([]int, len(list))
 	var find func(int) int
 	find = func(i int) int {
@@ -92,7 +92,7 @@ var weight = []string{sekisho.StatusFixed, sekisho.StatusAffected, sekisho.Statu
 // decisive returns the verdict that speaks for the flaw, or false when the
 // vendor clears the package: a statement that it is not affected outweighs other
 // records of the same feed, and those of feeds about other people's builds.
-func (f *flaw) decisive() (verdict, bool) {
+func (f *flaw) decisive() (*verdict, bool) {
 	best := -1
 	for i, v := range f.verdicts {
 		if v.status == sekisho.StatusNotAffected {
@@ -105,7 +105,7 @@ func (f *flaw) decisive() (verdict, bool) {
 	return f.verdicts[best], true
 }
 
-func rank(v verdict) int {
+func rank(v *verdict) int {
 	r := slices.Index(weight, v.status)
 	if slices.Contains(v.record.Repositories, pro) {
 		r += len(weight) // the ordinary repositories speak first
@@ -150,7 +150,7 @@ func upgrade(list []flaw, scheme version.Scheme) string {
 
 // has reports whether a version still has the flaw.
 func (f *flaw) has(v string, scheme version.Scheme) bool {
-	return slices.ContainsFunc(f.verdicts, func(x verdict) bool {
+	return slices.ContainsFunc(f.verdicts, func(x *verdict) bool {
 		if x.status == sekisho.StatusNotAffected || len(x.fixes) == 0 {
 			return false
 		}
