@@ -130,18 +130,29 @@ func (f *flaw) fixes(scheme version.Scheme) []string {
 }
 
 // upgrade returns the smallest of the fixed versions that no flaw holds any
-// more, flaws without any fix aside; "" when there is none.
+// more, flaws without any fix aside; "" when there is none. The flaw whose first
+// fix comes last is asked first: it refuses most candidates alone.
 func upgrade(list []flaw, scheme version.Scheme) string {
-	var candidates []string
-	for i := range list {
-		candidates = append(candidates, list[i].fixes(scheme)...)
+	type fixable struct {
+		*flaw
+		first string
 	}
-	slices.SortFunc(candidates, func(a, b string) int {
+	order := func(a, b string) int {
 		c, _ := version.Compare(scheme, a, b)
 		return cmp.Or(c, strings.Compare(a, b))
-	})
+	}
+	var fixables []fixable
+	var candidates []string
+	for i := range list {
+		if fixes := list[i].fixes(scheme); len(fixes) > 0 {
+			fixables = append(fixables, fixable{&list[i], fixes[0]})
+			candidates = append(candidates, fixes...)
+		}
+	}
+	slices.SortFunc(fixables, func(a, b fixable) int { return order(b.first, a.first) })
+	slices.SortFunc(candidates, order)
 	for _, c := range slices.Compact(candidates) {
-		if !slices.ContainsFunc(list, func(f flaw) bool { return len(f.fixes(scheme)) > 0 && f.has(c, scheme) }) {
+		if !slices.ContainsFunc(fixables, func(f fixable) bool { return f.has(c, scheme) }) {
 			return c
 		}
 	}
