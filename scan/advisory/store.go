@@ -160,7 +160,7 @@ func (s *Store) State(feed string) State {
 		return State{}
 	}
 	for _, seg := range m.Segments {
-		if seg.Feed == feed && s.openable(seg) != nil {
+		if seg.Feed == feed && s.sound(seg) != nil {
 			return State{}
 		}
 	}
@@ -169,6 +169,17 @@ func (s *Store) State(feed string) State {
 		return State{}
 	}
 	return st.State
+}
+
+// sound reports a segment that is not what was written: one that only its blocks'
+// sums would tell of must not stay because its source has not changed.
+func (s *Store) sound(seg SegmentInfo) error {
+	path := filepath.Join(s.dir, filepath.FromSlash(seg.File()))
+	sum, err := sumFile(path, seg.Size)
+	if err == nil && sum != seg.SHA256 {
+		err = sekisho.Errorf(sekisho.Corrupt, "segment %s does not match its sum", seg.File())
+	}
+	return err
 }
 
 // openable opens and closes a segment.
