@@ -174,21 +174,11 @@ func (s *Store) State(feed string) State {
 // sound reports a segment that is not what was written: one that only its blocks'
 // sums would tell of must not stay because its source has not changed.
 func (s *Store) sound(seg SegmentInfo) error {
-	path := filepath.Join(s.dir, filepath.FromSlash(seg.File()))
-	sum, err := sumFile(path, seg.Size)
+	sum, err := sumFile(s.path(seg.File()), seg.Size)
 	if err == nil && sum != seg.SHA256 {
 		err = sekisho.Errorf(sekisho.Corrupt, "segment %s does not match its sum", seg.File())
 	}
 	return err
-}
-
-// openable opens and closes a segment.
-func (s *Store) openable(seg SegmentInfo) error {
-	f, err := openSegment(s.dir, seg, s.cache)
-	if err != nil {
-		return err
-	}
-	return f.close()
 }
 
 // Failed remembers that an update of a feed did not succeed. What was known
