@@ -69,8 +69,8 @@ func advisories(dir string, _ []string, runs int) error {
 		{"sekisho, no database", strings.Fields("env SEKISHO_DB_DIR=" + filepath.Join(work, "none") + " " + judge), false},
 		{"sekisho", strings.Fields("env SEKISHO_DB_DIR=" + db + " " + judge), false},
 	}
-	if _, err := exec.LookPath("osv-scanner"); err == nil { // with the same documents; 1: it found something
-		list = append(list, tool{"osv-scanner", []string{"sh", "-c", "OSV_SCANNER_LOCAL_DB_CACHE_DIRECTORY='" + work + "' osv-scanner --experimental-offline --format json --sbom LAYOUT; [ $? -le 1 ]"}, false})
+	if _, err := exec.LookPath("osv-scanner"); err == nil { // with the same documents; CACHE would be replaced; 1: it found something
+		list = append(list, tool{"osv-scanner", []string{"sh", "-c", "export OSV_SCANNER_LOCAL_DB_CA''CHE_DIRECTORY='" + work + "'; osv-scanner --experimental-offline --format json --sbom LAYOUT; [ $? -le 1 ]"}, false})
 	}
 	if err := measure(list, bill, "2,000 packages", runs); err != nil {
 		return err
