@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 1000, "requests a second")
 	flag.DurationVar(&o.time, "time", 20*time.Second, "how long")
 	flag.IntVar(&o.containers, "containers", 1, "containers of a pod")
+	flag.StringVar(&o.profile, "profile", "", "write a processor profile of the load to this file")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -54,6 +56,7 @@ func main() {
 type options struct {
 	images, policies, scopes, rate, containers int
 	time                                       time.Duration
+	profile                                    string
 }
 
 func digest(n int) sekisho.Digest { return sekisho.Digest(fmt.Sprintf("sha256:%064x", n+1)) }
@@ -169,6 +172,17 @@ func run(o options) error {
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
 	before := cpu()
+	if o.profile != "" {
+		f, err := os.Create(o.profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
 	took, failed := load(client, url, o)
 	used := cpu() - before
 	report(fmt.Sprintf("HTTPS, %d/s asked, %.0f/s answered", o.rate, float64(len(took))/o.time.Seconds()), took)
@@ -235,6 +249,7 @@ func load(client *http.Client, url string, o options) (took []time.Duration, fai
 	for n := range bodies {
 		bodies[n] = review(n, o)
 	}
+	ask(client, url, bodies[0]) // an API server keeps its connection
 	start := time.Now()
 	for n := range total {
 		due := start.Add(time.Duration(n) * time.Second / time.Duration(o.rate))
