@@ -45,6 +45,7 @@ var owners = []struct {
 	{"github.com/klauspost/compress", []string{"scan/walk", "scan/content", "image/archive", "internal/mkimage", "scan/advisory", "store", "enforce/evidence"}, "zstd"},
 	{"github.com/google/go-containerregistry", []string{"image/registry"}, "the distribution protocol and Docker's credentials"},
 	{"github.com/containerd/containerd", []string{"image/containerd"}, "containerd's API messages"},
+	{"github.com/containerd/nri", []string{"admit/nri"}, "the Node Resource Interface of containerd 2 and CRI-O: its protocol and its test runtime"},
 	{"google.golang.org/grpc", []string{"image/containerd"}, "containerd speaks gRPC"},
 	{"github.com/spf13", []string{"cli"}, "command line, help and completion"},
 	{"github.com/goccy/go-yaml", []string{"enforce/profile", "policy", "scan/secret/rulefile", "scan/advisory/update", "admit/signature/trust", "enforce/detect/rulefile"}, "YAML with line and column in errors"},
@@ -64,6 +65,8 @@ var owners = []struct {
 	{"golang.org/x/sync", []string{"scan", "enforce"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/respond", "enforce/fanotify", "enforce/sensor"}, "system calls: files mapped into memory, locks, epoll"},
 	{"github.com/cilium/ebpf", []string{"enforce/sensor"}, "loading eBPF programs: ELF, relocation by type information, maps, links"},
+	{"golang.org/x/sync", []string{"scan", "cli"}, "errgroup and a weighted semaphore"},
+	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
 	{"golang.org/x/text", []string{"report/format"}, "width of East Asian characters"},
 }

@@ -30,6 +30,7 @@ type guarded struct {
 	dir, socket, plugin string
 	env                 map[string]string
 	stop                func() // stops the plugin
+	test                *testing.T
 }
 
 const gateConfig = `policies: [policy.yaml]
@@ -69,21 +70,21 @@ func guard(t *testing.T, args ...string) *guarded {
 	dir, err := os.MkdirTemp("", "sekisho-gate-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	g := &guarded{dir: dir, socket: dir + "/d.sock", plugin: filepath.Base(dir)}
+	g := &guarded{dir: dir, socket: dir + "/d.sock", plugin: filepath.Base(dir), test: t}
 	g.env = map[string]string{"DOCKER_HOST": "unix://" + g.socket}
 	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy, "docker.yaml": fmt.Sprintf(gateRules, "unix://"+g.socket)} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	g.serve(t)
+	g.serve()
 	start(t, func() bool { return engine(g.env, "info") == nil }, "dockerd", append([]string{"--host", g.env["DOCKER_HOST"], "--data-root", dir + "/data", "--exec-root", dir + "/exec",
 		"--pidfile", dir + "/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--authorization-plugin=" + g.plugin}, args...)...)
 	return g
 }
 
-// serve starts the plugin.
-func (g *guarded) serve(t *testing.T) {
-	t.Helper()
-	g.stop = service(t, g.env, "admit", "docker", "serve", "--config", g.dir+"/admit.yaml", "--rules", g.dir+"/docker.yaml", "--socket", "/run/docker/plugins/"+g.plugin+".sock")
+// serve starts the plugin until the whole test ends.
+func (g *guarded) serve() {
+	g.test.Helper()
+	g.stop = service(g.test, g.env, "admit", "docker", "serve", "--config", g.dir+"/admit.yaml", "--rules", g.dir+"/docker.yaml", "--socket", "/run/docker/plugins/"+g.plugin+".sock")
 }
 
 // service runs the program in this process until stop is called, and waits
@@ -251,6 +252,21 @@ func TestDockerGate(t *testing.T) {
 	t.Run("options", func(t *testing.T) { gateOptions(t, g) })
 	t.Run("bodies", func(t *testing.T) { gateBodies(t, g) })
 	t.Run("start", func(t *testing.T) { gateStart(t, g) })
+	t.Run("coverage", func(t *testing.T) {
+		env := map[string]string{"DOCKER_HOST": g.env["DOCKER_HOST"]}
+		args := []string{"admit", "coverage", "--config", g.dir + "/admit.yaml", "--engine", "docker", "--fail"}
+		if status, out, fail := run(t, env, append(args, "--all")...); status != 0 || !strings.Contains(out, "judged") || !strings.Contains(out, "app-1") {
+			t.Errorf("all was judged: status %d %s %s", status, out, fail)
+		}
+		must(t, os.WriteFile(g.dir+"/other.yaml", []byte(strings.Replace(gateConfig, "audit: audit", "audit: none", 1)), 0o600))
+		args[3] = g.dir + "/other.yaml"
+		if status, out, fail := run(t, env, args...); status != 3 || !strings.Contains(out, "UNJUDGED") || !strings.Contains(fail, "1 of 1 running containers") {
+			t.Errorf("nothing was judged: status %d %s %s", status, out, fail)
+		}
+		if status, out, _ := run(t, env, append(args, "--format", "json")...); status != 3 || !strings.Contains(out, `"state": "unjudged"`) || !strings.Contains(out, `"name": "app-1"`) {
+			t.Errorf("as JSON: status %d %s", status, out)
+		}
+	})
 	t.Run("audit", func(t *testing.T) {
 		status, out, fail := run(t, nil, "audit", "show", "--audit", g.dir+"/audit", "--format", "json", "--result", "deny", "--gate", "docker")
 		if status != 0 || !strings.Contains(out, `"actor":"local","action":"create"`) || !strings.Contains(out, "policy.denied-packages") {
@@ -263,7 +279,7 @@ func TestDockerGate(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		g.stop()
 		g.denied(t, "500 Internal Server Error", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
-		g.serve(t)
+		g.serve()
 		g.allowed(t, "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 		g.docker("rm", "-f", "app-1")
 	})
@@ -367,12 +383,12 @@ func gateStart(t *testing.T, g *guarded) {
 	must(t, err)
 	g.stop()
 	must(t, os.WriteFile(rules, []byte("images: trust\n"+strings.Replace(string(strict), `"capability:NET_BIND_SERVICE"`, `"*"`, 1)), 0o600))
-	g.serve(t)
+	g.serve()
 	g.allowed(t, "create", "--name", "app-evil", "--network=none", "evil:1.0")
 	g.allowed(t, "create", "--name", "app-privileged", "--network=none", "--privileged", "app:1.0")
 	g.stop()
 	must(t, os.WriteFile(rules, strict, 0o600))
-	g.serve(t)
+	g.serve()
 	g.denied(t, "package evil", "start", "app-evil")
 	g.denied(t, "package evil", "restart", "app-evil")
 	g.denied(t, "privileged", "start", "app-privileged")
