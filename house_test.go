@@ -62,11 +62,9 @@ var owners = []struct {
 	{"github.com/notaryproject/notation-core-go", []string{"admit/signature/notation"}, "the Notary Project's envelopes, JWS and COSE"},
 	{"golang.org/x/crypto", []string{"admit/signature/key"}, "scrypt and NaCl, with which cosign encrypts private keys"},
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
-	{"golang.org/x/sync", []string{"scan", "enforce"}, "errgroup and a weighted semaphore"},
+	{"golang.org/x/sync", []string{"scan", "enforce", "cli"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/respond", "enforce/fanotify", "enforce/sensor"}, "system calls: files mapped into memory, locks, epoll"},
 	{"github.com/cilium/ebpf", []string{"enforce/sensor"}, "loading eBPF programs: ELF, relocation by type information, maps, links"},
-	{"golang.org/x/sync", []string{"scan", "cli"}, "errgroup and a weighted semaphore"},
-	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory"}, "system calls: files mapped into memory, locks"},
 	{"golang.org/x/term", []string{"cli"}, "is this a terminal, and how wide"},
 	{"golang.org/x/text", []string{"report/format"}, "width of East Asian characters"},
 }

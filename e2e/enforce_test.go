@@ -118,14 +118,18 @@ func TestEnforceDocker(t *testing.T) {
 	if p.Origin != sekisho.OriginImage || p.Path != "/bin/busybox" || p.Directory != "/" || p.UID != 1 || p.InnerPID != 1 || p.Container != c.ID {
 		t.Errorf("the first program: %+v", p)
 	}
-	if first := e.all(func(x *sekisho.Event) bool { return x.Container != nil && x.Container.Name == "short" && x.Kind == sekisho.EventExec })[0]; first != x {
+	if first := e.all(func(x *sekisho.Event) bool {
+		return x.Container != nil && x.Container.Name == "short" && x.Kind == sekisho.EventExec
+	})[0]; first != x {
 		t.Errorf("an earlier program was said to be the container's: %v", first.Process)
 	}
 	must(t, engine(env, "exec", "before", "/bin/busybox", "echo", "second"))
 	if x := e.await("a program in a container that ran before", ran("/bin/busybox", "echo", "second")); x.Container == nil || x.Container.Name != "before" {
 		t.Errorf("a program in a container that ran before: %+v", x.Container)
 	}
-	for _, x := range e.all(func(x *sekisho.Event) bool { return x.Kind == sekisho.EventExec && strings.Contains(strings.Join(x.Process.Args, " "), "runc") }) {
+	for _, x := range e.all(func(x *sekisho.Event) bool {
+		return x.Kind == sekisho.EventExec && strings.Contains(strings.Join(x.Process.Args, " "), "runc")
+	}) {
 		if x.Container != nil {
 			t.Errorf("the runtime was taken for the container's: %v", x.Process.Args)
 		}
