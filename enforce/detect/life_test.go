@@ -121,3 +121,21 @@ func TestOrdinaryLife(t *testing.T) {
 		t.Errorf("%d events only", n)
 	}
 }
+
+// TestEvasion holds that bearing the name of what is exempt exempts nobody.
+func TestEvasion(t *testing.T) {
+	set := load(t, false, detect.BuiltIn()...)
+	for rule, e := range map[string]*sekisho.Event{
+		"escape-mount":     file(sekisho.EventMount, "/mnt", "/dev/vda1", "/tmp/x"+below, func(e *sekisho.Event) { e.Process.Name = "runc" }),
+		"escape-namespace": event(sekisho.EventSetns, "/tmp/x"+below, upper, func(e *sekisho.Event) { e.Process.Name = "runc:[1:CHILD]" }),
+		"drift-execution":  exec("/tmp/apt-get"+below, upper),
+		"drift-library":    file(sekisho.EventMap, "/tmp/x.so", "", "x < /tmp/buildkitd"+below, from(sekisho.OriginUpper), func(e *sekisho.Event) { e.Process.Parent.Container = box().ID }),
+		"package-manager":  exec("apk add x < sh < /tmp/buildkitd" + below),
+		"fileless-memfd":   exec("memfd:runc_cloned:/proc/self/exe"+below, origin(sekisho.OriginMemory)),
+		"binary-changed":   open("/usr/bin/ls", write, "sh < /tmp/dpkg"+below),
+	} {
+		if got := fired(set, e); !slices.Contains(got, rule) {
+			t.Errorf("%s is evaded by a name; holding: %v", rule, got)
+		}
+	}
+}
