@@ -54,7 +54,7 @@ var owners = []struct {
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
-	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
+	{"golang.org/x/net", []string{"scan/advisory/fetch", "enforce/sensor"}, "who is asked through which proxy; messages of DNS"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"github.com/cilium/ebpf", []string{"enforce/sensor"}, "loading eBPF programs: ELF, relocation by type information, maps, links"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/sensor"}, "system calls: files mapped into memory, locks, epoll"},
