@@ -7,6 +7,8 @@ import (
 	"sekisho"
 )
 
+const removeDir = 0x200 // AT_REMOVEDIR
+
 // call decodes a system call that returned.
 func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 	h := &x.Head
@@ -22,6 +24,10 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 	e.Origin = origin(x.Origin)
 	e.Path, e.Other = absolute(base, first), absolute(base2, second)
 	switch e.Kind {
+	case sekisho.EventUnlink:
+		if e.Syscall == "unlinkat" && e.Flags&removeDir != 0 {
+			e.Kind = sekisho.EventRmdir
+		}
 	case sekisho.EventOpen, sekisho.EventAccept, sekisho.EventSocket:
 		e.File = int(h.Result)
 	case sekisho.EventSymlink, sekisho.EventMount:

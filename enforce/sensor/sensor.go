@@ -103,6 +103,9 @@ func (p Policy) wants() uint64 {
 	bits := uint64(1)<<sekisho.EventExec | 1<<sekisho.EventFork | 1<<sekisho.EventExit | 1<<sekisho.EventCgroup
 	for _, k := range p.Kinds {
 		bits |= 1 << k
+		if k == sekisho.EventRmdir {
+			bits |= 1 << sekisho.EventUnlink // unlinkat removes directories too
+		}
 	}
 	return bits
 }
