@@ -38,7 +38,10 @@ type Sensor struct {
 	tree     *tree
 	lost     [64]uint64 // that were told
 	seq      uint64
-	expected map[uint32]uint64
+	expected map[uint32]uint64 // the last number of each CPU
+	gap      bool              // a number was missing
+	untold   bool              // there were events since the losses were looked at
+	told     time.Time
 	boot     time.Duration
 	bootAt   time.Time
 	names    *names
