@@ -205,6 +205,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	case h.Flags&flagRemoved != 0:
 		c = s.o.Containers.Container(h.Cgroup)
 		s.o.Containers.Removed(h.Cgroup)
+		if c != nil {
+			s.forget(c.ID)
+		}
 	case h.Flags&flagKnown != 0:
 		c = s.o.Containers.Inherit(h.Cgroup, x.Parent)
 	default:
@@ -215,6 +218,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	}
 	if c == nil {
 		return
+	}
+	if h.Flags&flagRemoved == 0 {
+		s.reassign(h.Cgroup, c.ID)
 	}
 	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventCgroup, Path: string(path), Container: c, Flags: uint64(h.Flags & flagRemoved), Number: int64(h.Cgroup >> 56)}
 	if n := s.tree.find(h.PID, h.Start); n != nil {

@@ -1,7 +1,12 @@
 package sensor
 
 import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -82,5 +87,29 @@ func compare(t *testing.T, name string, s *btf.Struct, g reflect.Type) {
 		if f := g.Field(i); uintptr(m.Offset.Bytes()) != f.Offset {
 			t.Errorf("%s: %s is at %d in C, %s at %d in Go", name, m.Name, m.Offset.Bytes(), f.Name, f.Offset)
 		}
+	}
+}
+
+// TestObjectsAreOfTheseSources holds that the objects were compiled again
+// after the last change: go generate ./enforce/sensor.
+func TestObjectsAreOfTheseSources(t *testing.T) {
+	sums, err := os.ReadFile("bpf/sources.sum")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(sums)) {
+		f := strings.Fields(line)
+		data, err := os.ReadFile(filepath.Join("bpf", f[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(data)); got != f[0] {
+			t.Errorf("%s changed since the objects were compiled; run go generate ./enforce/sensor", f[1])
+		}
+		n++
+	}
+	if n < 7 {
+		t.Errorf("%d sources", n)
 	}
 }
