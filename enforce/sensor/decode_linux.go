@@ -127,7 +127,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	p := &sekisho.Process{
 		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: comm(h.Comm[:]),
 		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
-		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin),
+		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Started: s.wall(h.Start),
 	}
