@@ -34,6 +34,7 @@ type Learner struct {
 	running   map[string]time.Time // containers, by when they were first seen
 	last      map[string]time.Time // and when they were last seen
 	news      time.Time
+	before    float64 // hours of earlier runs
 	full      bool
 }
 
@@ -176,6 +177,7 @@ func (l *Learner) use(set map[string]map[string]bool, what, by string, at time.T
 func (l *Learner) Profile() (p *Profile, full bool) {
 	out := l.profile
 	c := &out.Coverage
+	c.Hours = l.before
 	for id, since := range l.running {
 		c.Hours += max(l.last[id].Sub(since).Hours(), 0)
 	}
