@@ -55,6 +55,8 @@ var owners = []struct {
 	{"github.com/pelletier/go-toml", []string{"scan/secret/rulefile"}, "gitleaks' configuration"},
 	{"github.com/pandatix/go-cvss", []string{"scan/cvss"}, "formulas and tables of the Common Vulnerability Scoring System"},
 	{"github.com/ulikunitz/xz", []string{"scan/content", "scan/advisory/feed"}, "xz inside images, of feeds and of test data"},
+	{"golang.org/x/net", []string{"scan/advisory/fetch", "enforce/sensor"}, "who is asked through which proxy; messages of DNS"},
+	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"github.com/sigstore/sigstore-go", []string{"admit/signature/keyless", "internal/fixture/sigstoreca"}, "sigstore's bundles signed with short-lived certificates; 4.8 MB and 58 modules, so it stays in this room"},
 	{"github.com/sigstore/sigstore", []string{"admit/signature/keyless"}, "a key as sigstore-go wants it"},
 	{"github.com/sigstore/protobuf-specs", []string{"internal/fixture/sigstoreca"}, "bundles for tests"},
