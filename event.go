@@ -46,6 +46,7 @@ const (
 	EventDenied               // the enforcer denied what the process tried
 	EventLost                 // events were lost: Number of them, Path says of which class
 	EventCgroup               // a container's cgroup was made or removed
+	EventFault                // page faults of a process are given to itself: userfaultfd(2)
 )
 
 // Origins of an executable or library: where its content comes from.

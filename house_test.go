@@ -58,6 +58,7 @@ var owners = []struct {
 	{"golang.org/x/net", []string{"scan/advisory/fetch"}, "who is asked through which proxy"},
 	{"golang.org/x/sync", []string{"scan", "enforce"}, "errgroup and a weighted semaphore"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/respond", "enforce/fanotify"}, "system calls: files mapped into memory, locks"},
+	{"golang.org/x/net", []string{"scan/advisory/fetch", "enforce/sensor"}, "who is asked through which proxy; messages of DNS"},
 	{"golang.org/x/sync", []string{"scan"}, "errgroup and a weighted semaphore"},
 	{"github.com/cilium/ebpf", []string{"enforce/sensor"}, "loading eBPF programs: ELF, relocation by type information, maps, links"},
 	{"golang.org/x/sys", []string{"scan/walk", "scan/advisory", "enforce/sensor"}, "system calls: files mapped into memory, locks, epoll"},

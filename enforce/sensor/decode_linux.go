@@ -42,6 +42,28 @@ func (s *Sensor) decode(b []byte, f func(*sekisho.Event)) {
 		if len(b) >= fixedSize {
 			s.cgroup((*cgroupEvent)(unsafe.Pointer(h)), b[fixedSize:], f)
 		}
+	case sekisho.EventCapability, sekisho.EventIOUring:
+		if len(b) >= int(unsafe.Sizeof(numberEvent{})) {
+			e := s.event(h)
+			e.Number = (*numberEvent)(unsafe.Pointer(h)).Number
+			s.emit(e, f)
+		}
+	case sekisho.EventDNS:
+		if len(b) >= int(unsafe.Sizeof(dnsEvent{})) {
+			s.dns((*dnsEvent)(unsafe.Pointer(h)), f)
+		}
+	default:
+		s.other(h, b, f)
+	}
+}
+
+// other decodes what a system call or a network hook tells.
+func (s *Sensor) other(h *head, b []byte, f func(*sekisho.Event)) {
+	switch {
+	case len(b) == int(unsafe.Sizeof(netEvent{})):
+		s.network((*netEvent)(unsafe.Pointer(h)), f)
+	case len(b) >= fixedSize:
+		s.call((*callEvent)(unsafe.Pointer(h)), b[fixedSize:], f)
 	}
 }
 

@@ -24,7 +24,10 @@ type Sensor struct {
 	o        Options
 	maps     map[string]*ebpf.Map
 	cache    *btf.Cache
-	links    []link.Link
+	links    map[string]link.Link // by feature
+	loaded   map[string]*ebpf.Program
+	objects  map[string]*ebpf.CollectionSpec
+	callName [512]string
 	programs []*ebpf.Program
 	features []Feature
 	config   []byte // the map of that name, in memory
@@ -45,7 +48,7 @@ type Sensor struct {
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}}
+	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -61,15 +64,15 @@ func Open(o Options) (*Sensor, error) {
 
 func (s *Sensor) open() error {
 	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) // kernels before 5.11
-	objects, err := s.choose()
-	if err != nil {
+	var err error
+	if s.objects, err = s.choose(); err != nil {
 		return err
 	}
 	if err := s.configure(); err != nil {
 		return err
 	}
 	s.tree = newTree(s.o.Now)
-	s.attachAll(objects)
+	s.attachAll()
 	if f := s.features[0]; f.State != OK {
 		return sekisho.Errorf(sekisho.Unavailable, "this kernel shows no exec: %s", f.Why).WithHint("kernel 5.8 or later with type information in /sys/kernel/btf/vmlinux is needed")
 	}
@@ -90,7 +93,9 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	if err := s.makeMaps(proc); err != nil {
 		return nil, err
 	}
-	if _, err := s.load(proc, "on_exec"); err != nil {
+	if p, err := s.load(proc, "on_exec"); err == nil {
+		s.loaded["on_exec"] = p
+	} else {
 		direct = false
 	}
 	specs := map[string]*ebpf.CollectionSpec{}
@@ -193,6 +198,17 @@ func (s *Sensor) configure() error {
 	if s.o.Containers.V1() {
 		c.V1 = 1
 	}
+	if c.Caps = s.o.Capabilities; c.Caps == 0 {
+		c.Caps = escapes
+	}
+	for _, name := range s.o.Names {
+		if err := s.maps["names"].Put(fnv1a(name), uint8(1)); err != nil {
+			return fmt.Errorf("write the name %q: %w", name, err)
+		}
+	}
+	if err := s.describeCalls(); err != nil {
+		return err
+	}
 	return s.SetPolicy(0, s.o.Default)
 }
 
@@ -271,6 +287,9 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 	err := s.maps["policies"].Put(id, policyValue{Wants: p.wants(), Mode: uint32(p.Mode), Opens: uint32(p.Opens)})
 	if err != nil {
 		return fmt.Errorf("write policy %d: %w", id, err)
+	}
+	if s.tree != nil {
+		s.attachAll()
 	}
 	return nil
 }

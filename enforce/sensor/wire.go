@@ -99,3 +99,8 @@ type exemptKey struct {
 	Inode     uint64
 	Device, _ uint32
 }
+
+type numberEvent struct {
+	Head   head
+	Number int64
+}

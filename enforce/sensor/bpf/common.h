@@ -63,7 +63,7 @@ struct {
 
 /* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
 #define OPAQUE(v) asm volatile("" : "+r"(v))
-#define INLINE static __attribute__((always_inline))
+#define INLINE static __attribute__((always_inline, unused))
 
 INLINE struct config *conf(void)
 {
@@ -127,7 +127,7 @@ INLINE struct cg *v1(struct css_set *set, u32 index, struct who *w)
 
 /* identify finds the container of a task: by its cgroup v2, else by those of
  * v1 that container runtimes use. */
-static __attribute__((noinline)) int identify_set(struct css_set *set, struct config *c, struct who *w)
+static __attribute__((noinline, unused)) int identify_set(struct css_set *set, struct config *c, struct who *w)
 {
 	struct cgroup *dfl = BPF_CORE_READ(set, dfl_cgrp);
 
@@ -241,16 +241,24 @@ INLINE bool step(struct scratch *s)
 	return false;
 }
 
-/* walk writes the absolute path of dentry on mnt, as one whose root is
+/* climb writes the absolute path of dentry on mnt, as one whose root is
  * root sees it, to the end of walk, and returns where it begins. */
-static __attribute__((noinline)) u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+#ifdef DIRECT
+__attribute__((noinline)) /* a global function is verified once */
+#else
+static __attribute__((noinline, unused))
+#endif
+int climb(struct scratch *s, u64 at, u64 on, u64 root, u64 rootmnt)
 {
 	int i;
 
-	s->dentry = (u64)at;
-	s->mnt = (u64)on;
-	s->rootdentry = (u64)root;
-	s->rootmnt = (u64)rootmnt;
+	if (!s)
+		return 0;
+
+	s->dentry = at;
+	s->mnt = on;
+	s->rootdentry = root;
+	s->rootmnt = rootmnt;
 	s->pos = BUF_PATH;
 	for (i = 0; i < 80; i++)
 		if (step(s))
@@ -260,6 +268,11 @@ static __attribute__((noinline)) u32 walk(struct scratch *s, struct dentry *at, 
 		s->pos = BUF_PATH - 1;
 	}
 	return i == 80 ? s->pos | 1 << 16 : s->pos;
+}
+
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+{
+	return climb(s, (u64)at, (u64)on, (u64)root, (u64)rootmnt);
 }
 
 /* put moves a walked path behind what data holds and returns the new end. */

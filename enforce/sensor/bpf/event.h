@@ -9,7 +9,7 @@
 enum kind {
 	K_NONE, K_EXEC, K_FORK, K_EXIT, K_OPEN, K_CREATE, K_RENAME, K_UNLINK, K_LINK, K_SYMLINK, K_MKDIR, K_RMDIR,
 	K_CHMOD, K_CHOWN, K_MOUNT, K_MAP, K_CONNECT, K_ACCEPT, K_LISTEN, K_SEND, K_RECEIVE, K_SOCKET, K_DNS, K_DUP,
-	K_SETUID, K_CAPABILITY, K_SETNS, K_UNSHARE, K_PTRACE, K_MODULE, K_BPF, K_IOURING, K_KILL, K_DENIED, K_LOST, K_CGROUP,
+	K_SETUID, K_CAPABILITY, K_SETNS, K_UNSHARE, K_PTRACE, K_MODULE, K_BPF, K_IOURING, K_KILL, K_DENIED, K_LOST, K_CGROUP, K_FAULT,
 	K_MAX
 };
 
@@ -77,6 +77,11 @@ struct net_event {
 	struct head h;
 	u16 family, type, protocol, lport, rport, pad;
 	u8 local[16], remote[16];
+};
+
+struct number_event {
+	struct head h;
+	s64 number;
 };
 
 struct dns_event {

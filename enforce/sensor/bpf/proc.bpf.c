@@ -307,3 +307,67 @@ int BPF_PROG(on_cgroup_rmdir, struct cgroup *cg, const char *path)
 {
 	return cgroup_told(cg, path, true);
 }
+
+struct used_key {
+	u64 start;
+	u32 pid, what;
+};
+
+/* Which capabilities and io_uring requests of a process were told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct used_key);
+	__type(value, u8);
+} used SEC(".maps");
+
+INLINE int number_told(u32 kind, s64 number, s64 result)
+{
+	struct config *c = conf();
+	struct task_struct *t = (void *)bpf_get_current_task();
+	struct counter *n;
+	struct used_key k = {};
+	struct number_event e = {};
+	struct who w;
+	u8 one = 1;
+
+	if (!c)
+		return 0;
+	if (kind == K_CAPABILITY && !(c->caps >> (number & 63) & 1))
+		return 0;
+	n = counter(kind);
+	ADD(n, seen);
+	identify(t, c, &w);
+	if (!wanted(c, &w, kind) || BPF_CORE_READ(t, tgid) == c->self)
+		goto filtered;
+	k.start = started(BPF_CORE_READ(t, group_leader));
+	k.pid = BPF_CORE_READ(t, tgid);
+	k.what = kind << 16 | (number & 0xff) << 1 | (result < 0);
+	if (bpf_map_lookup_elem(&used, &k))
+		goto filtered;
+	bpf_map_update_elem(&used, &k, &one, BPF_ANY);
+	heading(&e.h, t, &w, kind);
+	e.h.size = sizeof(e);
+	e.h.result = result;
+	e.number = number;
+	if (bpf_ringbuf_output(&bulk, &e, sizeof(e), wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+	return 0;
+filtered:
+	ADD(n, filtered);
+	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, void *cred, void *target, void *capable, int cap, int ret)
+{
+	return number_told(K_CAPABILITY, cap, ret);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_uring, struct io_kiocb *req)
+{
+	return number_told(K_IOURING, BPF_CORE_READ(req, opcode), 0);
+}
