@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"sekisho"
-	"sekisho/enforce/detect"
 )
 
 // action is what the public event generator does in one action, as events; the
