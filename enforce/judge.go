@@ -72,6 +72,9 @@ func (e *Enforcer) judge(ev *sekisho.Event) {
 	if x == nil {
 		return // it ended long ago
 	}
+	if x.isCanary() {
+		return
+	}
 	mode, matcher, origins, service, name := x.judgement()
 	if e.pending != nil && ev.Kind == sekisho.EventKill && ev.Process == e.pending.Process {
 		e.pending = nil
