@@ -123,7 +123,8 @@ type Process struct {
 	TTY       uint32    `json:"tty,omitempty"`     // device number of the controlling terminal
 	Session   int       `json:"session,omitempty"` // pid of the session's leader
 	Leader    bool      `json:"group_leader,omitempty"`
-	Origin    string    `json:"origin"` // of the executable
+	Origin    string    `json:"origin"`             // of the executable
+	Replaces  bool      `json:"replaces,omitempty"` // of origin upper: the image has a file of this name too, and it was changed or only touched
 	Digest    Digest    `json:"digest,omitempty"`
 	Inode     uint64    `json:"inode,omitempty"`
 	Device    uint64    `json:"device,omitempty"`

@@ -295,3 +295,83 @@ func TestContainerdTold(t *testing.T) {
 		t.Errorf("its first program's container: %+v", c)
 	}
 }
+
+// TestPolicyOfOneContainer kills drift in the container that has the policy,
+// and in no other.
+func TestPolicyOfOneContainer(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{})
+	must(t, e.SetPolicy(3, sensor.Policy{Mode: sensor.KillUpper}))
+	for _, name := range []string{"guarded", "free"} {
+		if out, err := s.run(name, []string{"-d"}, "/bin/busybox", "sleep", "600"); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	x := e.await("the guarded container", of("guarded", sekisho.EventExec))
+	must(t, e.Assign(x.Container.ID, 3))
+	script := "/bin/busybox cp /bin/actor /x; /x touch /witness"
+	if err := engine(s.env, "exec", "guarded", "/bin/busybox", "sh", "-c", script); err == nil {
+		t.Error("drift ran in the guarded container")
+	}
+	if err := engine(s.env, "exec", "free", "/bin/busybox", "sh", "-c", script); err != nil {
+		t.Errorf("a container without the policy: %v", err)
+	}
+	e.await("the kill", of("guarded", sekisho.EventKill))
+	x = e.await("drift is told where it is not forbidden", func(x *sekisho.Event) bool {
+		return of("free", sekisho.EventExec)(x) && x.Process.Path == "/x"
+	})
+	if x.Origin != sekisho.OriginUpper || len(e.all(of("free", sekisho.EventKill))) > 0 {
+		t.Errorf("drift in the free container: %+v", x)
+	}
+}
+
+// TestHostileContainer tries to become another container or none: cgroups with
+// names of containers, other namespaces, a flood of processes.
+func TestHostileContainer(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{})
+	powers := []string{"--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"}
+	other := strings.Repeat("0123456789abcdef", 4)
+	unified := e.tracker.Unified()
+	if unified == "" {
+		t.Fatal("no cgroup v2 is mounted")
+	}
+	script := `/bin/busybox mkdir -p /cg && /bin/busybox mount -t cgroup2 none /cg && cd /cg &&
+own=/cg$(/bin/busybox sed -n 's/^0:://p' /proc/self/cgroup); [ -d $own ] || own=/cg
+/bin/busybox mkdir $own/OTHER && echo 0 > $own/OTHER/cgroup.procs && /bin/actor show moved`
+	out, err := s.run("hostile", append(powers, "--cgroupns=host"), "/bin/busybox", "sh", "-c", strings.ReplaceAll(script, "OTHER", other))
+	if err != nil {
+		t.Fatal(err, out)
+	}
+	if x := e.await("a program in a cgroup of a stolen name", ran("/bin/actor", "show", "moved")); x.Container == nil || x.Container.Name != "hostile" || x.Container.ID == other {
+		t.Errorf("it was taken for %+v", x.Container)
+	}
+	if out, err := s.run("inner", powers, "/bin/busybox", "unshare", "-m", "-p", "-f", "-u", "-i", "-n", "/bin/actor", "show", "inner"); err != nil {
+		t.Fatal(err, out)
+	}
+	x := e.await("a program in namespaces of its own", ran("/bin/actor", "show", "inner"))
+	if x.Container == nil || x.Container.Name != "inner" || x.Process.InnerPID != 1 || x.Process.Origin != sekisho.OriginImage {
+		t.Errorf("namespaces in namespaces: %+v of %+v", x.Process, x.Container)
+	}
+	if out, err := s.run("bomb", []string{"--pids-limit", "300"}, "/bin/busybox", "timeout", "-s", "KILL", "3", "/bin/busybox", "sh", "-c", "b() { b | b & }; b; /bin/busybox sleep 2"); err == nil && out == "never" {
+		t.Fatal(out)
+	}
+	st, err := e.Stats()
+	must(t, err)
+	if st.Processes > 10000 {
+		t.Errorf("%d processes are kept", st.Processes)
+	}
+	for _, x := range e.all(of("bomb", sekisho.EventFork)) {
+		depth := 0
+		for p := x.Process; p != nil; p = p.Parent {
+			depth++
+		}
+		if depth > 70 {
+			t.Fatalf("a chain of %d parents", depth)
+		}
+	}
+	if n := len(e.all(of("bomb", sekisho.EventFork))); n < 100 {
+		t.Errorf("the bomb made %d processes", n)
+	}
+	balanced(t, e)
+}

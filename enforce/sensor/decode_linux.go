@@ -127,7 +127,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	p := &sekisho.Process{
 		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: comm(h.Comm[:]),
 		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
-		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin),
+		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Started: s.wall(h.Start),
 	}
@@ -205,6 +205,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	case h.Flags&flagRemoved != 0:
 		c = s.o.Containers.Container(h.Cgroup)
 		s.o.Containers.Removed(h.Cgroup)
+		if c != nil {
+			s.forget(c.ID)
+		}
 	case h.Flags&flagKnown != 0:
 		c = s.o.Containers.Inherit(h.Cgroup, x.Parent)
 	default:
@@ -215,6 +218,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	}
 	if c == nil {
 		return
+	}
+	if h.Flags&flagRemoved == 0 {
+		s.reassign(h.Cgroup, c.ID)
 	}
 	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventCgroup, Path: string(path), Container: c, Flags: uint64(h.Flags & flagRemoved), Number: int64(h.Cgroup >> 56)}
 	if n := s.tree.find(h.PID, h.Start); n != nil {

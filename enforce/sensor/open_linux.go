@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -38,17 +39,22 @@ type Sensor struct {
 	tree     *tree
 	lost     [64]uint64 // that were told
 	seq      uint64
-	expected map[uint32]uint64
+	expected map[uint32]uint64 // the last number of each CPU
+	gap      bool              // a number was missing
+	untold   bool              // there were events since the losses were looked at
+	told     time.Time
 	boot     time.Duration
 	bootAt   time.Time
 	names    *names
+	mu       sync.Mutex // of what follows
 	policies map[uint32]Policy
+	assigned map[string]uint32 // policy by container
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -279,10 +285,16 @@ func (s *Sensor) wall(boot uint64) time.Time {
 }
 
 // Features says what this kernel can do of what the sensor knows.
-func (s *Sensor) Features() []Feature { return s.features }
+func (s *Sensor) Features() []Feature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.features
+}
 
 // SetPolicy writes a policy; containers follow it at once.
 func (s *Sensor) SetPolicy(id uint32, p Policy) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.policies[id] = p
 	err := s.maps["policies"].Put(id, policyValue{Wants: p.wants(), Mode: uint32(p.Mode), Opens: uint32(p.Opens)})
 	if err != nil {
@@ -296,17 +308,45 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 
 // Assign puts a container under a policy. Cgroups that it makes later follow.
 func (s *Sensor) Assign(containerID string, policy uint32) error {
+	s.mu.Lock()
+	s.assigned[containerID] = policy
+	s.mu.Unlock()
 	for _, key := range s.o.Containers.Keys(containerID) {
-		var v cgroupValue
-		if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
-			v.Container = key
-		}
-		v.Policy = policy
-		if err := s.maps["cgroups"].Put(key, v); err != nil {
+		if err := s.assign(key, policy); err != nil {
 			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
 		}
 	}
 	return nil
+}
+
+func (s *Sensor) assign(key uint64, policy uint32) error {
+	var v cgroupValue
+	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
+		v.Container = key
+	}
+	v.Policy = policy
+	return s.maps["cgroups"].Put(key, v)
+}
+
+// reassign puts a cgroup that was made while its container got its policy
+// under that policy too.
+func (s *Sensor) reassign(key uint64, containerID string) {
+	s.mu.Lock()
+	policy, ok := s.assigned[containerID]
+	s.mu.Unlock()
+	if ok {
+		_ = s.assign(key, policy) // a cgroup that went has no policy to miss
+	}
+}
+
+// forget drops the policy of a container that is gone.
+func (s *Sensor) forget(containerID string) {
+	if len(s.o.Containers.Keys(containerID)) > 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.assigned, containerID)
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

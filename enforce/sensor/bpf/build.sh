@@ -17,3 +17,4 @@ for arch in amd64:x86 arm64:arm64; do # registers have names of the architecture
 	compile sys sys_${arch%:*} -DDIRECT -D__TARGET_ARCH_${arch#*:}
 	compile sys sys_${arch%:*}_old -D__TARGET_ARCH_${arch#*:}
 done
+sha256sum ./*.c ./*.h build.sh >sources.sum # a test compares them

@@ -102,7 +102,7 @@ struct scratch {
 		struct exec exec;
 		struct cgroup_event cgroup;
 		struct call_event call;
-		u8 fixed[512];
+		u8 fixed[256];
 	};
 	u8 data[BUF_DATA + 8192 + 512];
 	u8 walk[BUF_PATH + 512]; /* a path is built from its end */

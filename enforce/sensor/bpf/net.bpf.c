@@ -54,7 +54,7 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 {
 	struct config *c = conf();
 	struct counter *n = counter(kind);
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = TASK();
 	struct net_event e = {};
 	struct who w;
 
@@ -111,7 +111,7 @@ int on_socket(struct bpf_sock *ctx)
 {
 	struct config *c = conf();
 	struct counter *n = counter(K_SOCKET);
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = TASK();
 	struct net_event e = {};
 	struct who w;
 
@@ -139,8 +139,8 @@ INLINE void owner(const struct sock *sk, struct who *w)
 	w->cgroup = 0;
 	w->cg = NULL;
 	if (bpf_core_field_exists(struct sock_cgroup_data, cgroup))
-		cg = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	if (!cg || BPF_CORE_READ(cg, level) == 0)
+		cg = L(sk, sk_cgrp_data.cgroup);
+	if (!cg || L(cg, level) == 0)
 		return;
 	w->cgroup = key(cg);
 	w->cg = bpf_map_lookup_elem(&cgroups, &w->cgroup);
@@ -151,7 +151,7 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 {
 	struct config *c = conf();
 	struct counter *n;
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = TASK();
 	struct net_event e = {};
 	struct who w;
 	u32 kind;
@@ -177,11 +177,11 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 	heading(&e.h, t, &w, kind);
 	if (kind == K_ACCEPT)
 		e.h.flags |= F_NOTASK | F_INBOUND;
-	e.family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	e.family = L(sk, __sk_common.skc_family);
 	e.type = 1;
-	e.protocol = BPF_CORE_READ(sk, sk_protocol);
-	e.lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	e.rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	e.protocol = L(sk, sk_protocol);
+	e.lport = L(sk, __sk_common.skc_num);
+	e.rport = bpf_ntohs(L(sk, __sk_common.skc_dport));
 	if (e.family == AF_INET) {
 		bpf_core_read(e.local, 4, &sk->__sk_common.skc_rcv_saddr);
 		bpf_core_read(e.remote, 4, &sk->__sk_common.skc_daddr);

@@ -66,14 +66,14 @@ INLINE void arguments(struct task_struct *t, u64 *args)
 /* file_of returns the open file of a descriptor of the task. */
 INLINE struct file *file_of(struct task_struct *t, s64 fd)
 {
-	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
-	struct file **fds = BPF_CORE_READ(fdt, fd);
+	struct fdtable *fdt = L(t, files, fdt);
+	struct file **fds = L(fdt, fd);
 	struct file *f = NULL;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(fdt, max_fds))
+	if (fd < 0 || fd >= L(fdt, max_fds))
 		return NULL;
 	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd & 0x3fffffff]);
-	return f;
+	return f ? CAST(file, f) : NULL;
 }
 
 struct place {
@@ -115,14 +115,14 @@ INLINE u32 put_base(struct scratch *s, u32 off, struct place *p, u32 *len, u8 *f
 	*len = 0;
 	if (p->fd == AT_FDCWD) {
 		struct fs_struct *fs = p->fs;
-		d = BPF_CORE_READ(fs, pwd.dentry);
-		m = BPF_CORE_READ(fs, pwd.mnt);
+		d = L(fs, pwd.dentry);
+		m = L(fs, pwd.mnt);
 	} else {
 		f = file_of(p->t, p->fd);
 		if (!f)
 			return off;
-		d = BPF_CORE_READ(f, f_path.dentry);
-		m = BPF_CORE_READ(f, f_path.mnt);
+		d = L(f, f_path.dentry);
+		m = L(f, f_path.mnt);
 	}
 	return put_path(s, off, d, m, p, len, flags);
 }
@@ -143,9 +143,9 @@ static __attribute__((noinline)) u32 put_named(struct scratch *s, u32 off, struc
 
 INLINE void address(struct call_event *e, struct sock *sk)
 {
-	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	e->type = BPF_CORE_READ(sk, sk_type);
-	e->protocol = BPF_CORE_READ(sk, sk_protocol);
+	e->family = L(sk, __sk_common.skc_family);
+	e->type = L(sk, sk_type);
+	e->protocol = L(sk, sk_protocol);
 	if (e->family == AF_INET) {
 		bpf_core_read(e->local, 4, &sk->__sk_common.skc_rcv_saddr);
 		bpf_core_read(e->remote, 4, &sk->__sk_common.skc_daddr);
@@ -154,8 +154,8 @@ INLINE void address(struct call_event *e, struct sock *sk)
 		bpf_core_read(e->remote, 16, &sk->__sk_common.skc_v6_daddr);
 	} else
 		return;
-	e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	e->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	e->lport = L(sk, __sk_common.skc_num);
+	e->rport = bpf_ntohs(L(sk, __sk_common.skc_dport));
 }
 
 /* sockaddr reads the address that the process gave. */
@@ -192,8 +192,8 @@ INLINE u32 sockaddr(struct scratch *s, u32 off, struct call_event *e, u64 from)
 static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 {
 	u64 h = FNV_INIT;
-	u32 i, n = BPF_CORE_READ(d, d_name.len);
-	const unsigned char *name = BPF_CORE_READ(d, d_name.name);
+	u32 i, n = L(d, d_name.len);
+	const unsigned char *name = L(d, d_name.name);
 
 	if (n > 48)
 		return 0;
@@ -214,7 +214,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 		return opens & 1;
 	if (opens & 4)
 		return true;
-	return (opens & 2) && listed(s, BPF_CORE_READ(f, f_path.dentry));
+	return (opens & 2) && listed(s, L(f, f_path.dentry));
 }
 
 SEC("tracepoint/syscalls/sys_exit_openat")
@@ -291,24 +291,24 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->fd = arg(args, d->fd);
 	at.t = t;
 	fs = t->fs;
-	rootm = BPF_CORE_READ(fs, root.mnt);
+	rootm = L(fs, root.mnt);
 	at.fs = fs;
-	at.rootd = BPF_CORE_READ(fs, root.dentry);
+	at.rootd = L(fs, root.dentry);
 	at.rootm = rootm;
 	if (f && (d->how & (HOW_OPEN | HOW_FD))) {
 		struct facts facts = {};
-		struct dentry *fd = BPF_CORE_READ(f, f_path.dentry);
-		judge(BPF_CORE_READ(fd, d_inode), BPF_CORE_READ(rootm, mnt_sb), !w.cg, &facts);
+		struct dentry *fd = L(f, f_path.dentry);
+		judge(L(fd, d_inode), L(rootm, mnt_sb), !w.cg, &facts);
 		e->inode = facts.inode;
 		e->device = facts.device;
 		e->changed = facts.changed;
 		e->length = facts.length;
 		e->origin = facts.origin;
-		off = put_path(s, off, fd, BPF_CORE_READ(f, f_path.mnt), &at, &e->path, &e->h.flags);
+		off = put_path(s, off, fd, L(f, f_path.mnt), &at, &e->path, &e->h.flags);
 	}
-	if (f && (d->how & HOW_SOCKET) && (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
-		struct socket *sock = BPF_CORE_READ(f, private_data);
-		struct sock *sk = BPF_CORE_READ(sock, sk);
+	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
+		struct socket *sock = CAST(socket, L(f, private_data));
+		struct sock *sk = L(sock, sk);
 		if (sk)
 			address(e, sk);
 	}
@@ -363,12 +363,12 @@ static long on_vma(struct task_struct *t, struct vm_area_struct *vma, struct map
  * layer instead, on a mount of its own. */
 INLINE struct path *real(struct file *f)
 {
-	struct vfsmount *m = BPF_CORE_READ(f, f_path.mnt);
-	struct mount *mount = (void *)m - bpf_core_field_offset(struct mount, mnt);
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
 
 	if (!bpf_core_field_exists(struct backing_file, user_path))
 		return (void *)f + bpf_core_field_offset(struct file, f_path);
-	if ((u64)BPF_CORE_READ(mount, mnt_ns) != (u64)-22 || (BPF_CORE_READ(m, mnt_sb, s_flags) & SB_KERNMOUNT))
+	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
 		return (void *)f + bpf_core_field_offset(struct file, f_path);
 	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
 }
@@ -406,16 +406,16 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 		return 0;
 	n = counter(K_MAP);
 	ADD(n, seen);
-	path = real(m.file);
-	d = BPF_CORE_READ(path, dentry);
+	path = CAST(path, real(m.file));
+	d = L(path, dentry);
 	at.t = t;
 	fs = t->fs;
-	rootm = BPF_CORE_READ(fs, root.mnt);
+	rootm = L(fs, root.mnt);
 	at.fs = fs;
-	at.rootd = BPF_CORE_READ(fs, root.dentry);
+	at.rootd = L(fs, root.dentry);
 	at.rootm = rootm;
-	ns = BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum);
-	judge(BPF_CORE_READ(d, d_inode), BPF_CORE_READ(rootm, mnt_sb), ns == c->host_mntns, &f);
+	ns = L(t, nsproxy, mnt_ns, ns.inum);
+	judge(L(d, d_inode), L(rootm, mnt_sb), ns == c->host_mntns, &f);
 	kill = (p->mode & M_KILL_MAP) && ns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0;
 	s = scratch();
 	if (!s || !(kill || p->wants >> K_MAP & 1)) {
@@ -435,7 +435,7 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	e->changed = f.changed;
 	e->length = f.length;
 	e->origin = f.origin;
-	off = put_path(s, 0, d, BPF_CORE_READ(path, mnt), &at, &e->path, &e->h.flags);
+	off = put_path(s, 0, d, L(path, mnt), &at, &e->path, &e->h.flags);
 	off &= BUF_DATA - 1;
 	e->h.size = sizeof(s->fixed) + off;
 	if (bpf_ringbuf_output(&bulk, e, sizeof(s->fixed) + off, wake(c)))
