@@ -30,8 +30,8 @@ func (a *app) scanner(c *admitConfig, facts *store.Facts, scheme string) *scanne
 }
 
 // Scan scans the image of a digest and keeps its facts. The digest decides what
-// is looked at; the reference only says where. Both may be of an engine:
-// docker:NAME, containerd:NAME.
+// is looked at; the reference only says where. It may be of an engine:
+// docker:NAME, containerd:NAME, containerd/NAMESPACE:NAME.
 func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Digest) error {
 	select {
 	case s.turns <- struct{}{}:
@@ -42,7 +42,25 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if s.facts.Version(digest) != "" {
 		return nil // somebody else learned it meanwhile
 	}
-	return s.learn(ctx, exactly(reference, digest, s.scheme), digest)
+	namespace := ""
+	if rest, ok := strings.CutPrefix(reference, "containerd/"); ok {
+		namespace, reference, _ = strings.Cut(rest, ":")
+		reference = "containerd:" + reference
+	}
+	v, err := s.app.voucher(s.config.Trust, s.config.Approvers, s.config.Insecure)
+	if err != nil {
+		return err
+	}
+	if found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested); found || err != nil && ctx.Err() != nil {
+		return err
+	}
+	if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
+		return err
+	}
+	if name, ok := strings.CutPrefix(exactly(reference, digest, s.scheme), "registry:"); ok {
+		return v.vouch(ctx, s.facts, name, digest)
+	}
+	return nil
 }
 
 // exactly is the target that can only be the image of a digest.
@@ -68,8 +86,10 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 
 // learn scans a target and keeps its facts under all its digests. When want is
 // not empty, it must be one of them.
-func (s *scanner) learn(ctx context.Context, target string, want sekisho.Digest) error {
-	report, digests, err := s.app.learn(ctx, target, s.config)
+func (s *scanner) learn(ctx context.Context, target, namespace string, want sekisho.Digest) error {
+	f := &scanFlags{jobs: 1, quiet: true, cacheMiB: cache.DefaultSize >> 20}
+	f.source.namespace = namespace
+	report, digests, err := s.app.learn(ctx, target, s.config, f)
 	if err != nil {
 		return err
 	}
@@ -104,12 +124,7 @@ func keep(facts *store.Facts, r *sekisho.Report, evidence map[string]*fact.Evide
 
 // learn scans a target whole, as gates want it: everything is looked for and
 // nothing is filtered out. The digests are all names of the same image.
-func (a *app) learn(ctx context.Context, target string, c *admitConfig) (*sekisho.Report, []sekisho.Digest, error) {
-	f := &scanFlags{jobs: 1, quiet: true, cacheMiB: cache.DefaultSize >> 20}
-	return a.learnWith(ctx, target, c, f)
-}
-
-func (a *app) learnWith(ctx context.Context, target string, c *admitConfig, f *scanFlags) (*sekisho.Report, []sekisho.Digest, error) {
+func (a *app) learn(ctx context.Context, target string, c *admitConfig, f *scanFlags) (*sekisho.Report, []sekisho.Digest, error) {
 	f.db, f.vex, f.content.signatures = c.Database, c.VEX, c.Signatures
 	f.source.insecure = f.source.insecure || c.Insecure
 	report, err := a.reportOf(ctx, target, f)

@@ -145,6 +145,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	}
 	if judge != nil {
 		format.Describe(report, a.texts)
+		if judge.vouched, err = a.vouched(ctx, report, f); err != nil {
+			return err
+		}
 		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)

@@ -203,5 +203,21 @@ func (l *lab) both(program, db, sbom string, theirs, ours set) error {
 
 // strange tells known reasons of disagreement.
 func strange(key string, mine bool, records map[string]*osvRecord) string {
+	at, id, _ := strings.Cut(key, " ")
+	name := at[:strings.LastIndexByte(at, '@')]
+	r := records[id]
+	switch {
+	case !mine || r == nil:
+		return ""
+	case strings.ToLower(name) != name:
+		return "a name with capitals, which osv-scanner looks up in small letters"
+	}
+	for _, a := range r.Affected {
+		for i, x := range a.Ranges {
+			if strings.EqualFold(a.Package.Name, name) && x.Type == "GIT" && i+1 < len(a.Ranges) {
+				return "a record whose range of commits stands before that of versions: osv-scanner reads no further"
+			}
+		}
+	}
 	return ""
 }

@@ -125,6 +125,9 @@ func (g *gatherer) workload(w *rule.Workload, m *fact.Workload) {
 	known(g, &w.HostPID, m.HostPID, "workload", "host_pid")
 	known(g, &w.HostIPC, m.HostIPC, "workload", "host_ipc")
 	known(g, &w.ReadOnlyRoot, m.ReadOnlyRoot, "workload", "read_only_root")
+	known(g, &w.Seccomp, m.Seccomp, "workload", "seccomp")
+	known(g, &w.ProcMount, m.ProcMount, "workload", "proc_mount")
+	known(g, &w.ServiceAccount, m.ServiceAccount, "workload", "service_account")
 	if w.Labels = m.Labels; m.Labels == nil {
 		g.lacks("workload", "labels")
 	}

@@ -139,6 +139,9 @@ type Workload struct {
 	HostIPC             *bool             `json:"host_ipc,omitempty"`
 	HostPaths           []string          `json:"host_paths"` // paths of the host that are mounted
 	ReadOnlyRoot        *bool             `json:"read_only_root,omitempty"`
+	Seccomp             *string           `json:"seccomp,omitempty"`    // RuntimeDefault, Localhost or Unconfined
+	ProcMount           *string           `json:"proc_mount,omitempty"` // Default, or Unmasked: all of /proc shows
+	ServiceAccount      *string           `json:"service_account,omitempty"`
 }
 
 // Facts are everything that one decision may look at.

@@ -59,7 +59,7 @@ func (m *matcher) finding(p *sekisho.Package, f *flaw, scheme version.Scheme) (s
 	}
 	ids := slices.Clone(f.ids)
 	for _, w := range f.verdicts {
-		d, err := m.detail(w.feed, advisory.Group(m.ecosystem(p)), w.record.ID)
+		d, err := m.detail(w.feed, advisory.Group(w.record.Ecosystem), w.record.ID)
 		if err != nil {
 			return x, err
 		}

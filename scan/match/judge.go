@@ -26,12 +26,12 @@ type verdict struct {
 // source package's record is compared with the source's version, and a binary's
 // name says nothing about a source of the same name, nor the other way round.
 func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (verdict, bool) {
-	n := namesOf(p)
-	known, installed := n.binary, n.version
+	n := namesOf(p, ecosystem)
+	known, installed := n.binaries, n.version
 	if r.Source {
-		known, installed = n.source, n.sourceVersion
+		known, installed = []string{n.source}, n.sourceVersion
 	}
-	if advisory.Normalise(ecosystem, known) != name {
+	if !slices.ContainsFunc(known, func(k string) bool { return advisory.Normalise(ecosystem, k) == name }) {
 		return verdict{}, false
 	}
 	return m.judge(p, feed, r, installed, scheme)
@@ -130,35 +130,6 @@ func flavoured(installed string, r *advisory.Record) bool {
 		}
 	}
 	return true
-}
-
-// pro marks what only paying customers of Ubuntu get.
-const pro = "pro"
-
-// entitled reports whether the target gets what the record's repositories hold:
-// those without one, the mainline of Red Hat's releases, and what the caller
-// names.
-func (m *matcher) entitled(r *advisory.Record) bool {
-	if len(r.Repositories) == 0 {
-		return true
-	}
-	for _, repo := range r.Repositories {
-		if repo == pro || mainline(repo) || slices.Contains(m.Repositories, repo) {
-			return true
-		}
-	}
-	return false
-}
-
-// mainline reports whether a repository is the ordinary one of a release: a CPE
-// of enterprise_linux itself, not of its extended streams or of other products.
-func mainline(repo string) bool {
-	cpe, ok := strings.CutPrefix(repo, "cpe:/")
-	if !ok {
-		return repo == "main" || repo == "core"
-	}
-	parts := strings.Split(cpe, ":")
-	return len(parts) >= 3 && parts[1] == "redhat" && slices.Contains([]string{"enterprise_linux", "rhel_software_collections"}, parts[2])
 }
 
 // pro says that a fix exists for customers only.

@@ -251,3 +251,21 @@ func TestProcessor(t *testing.T) {
 		}
 	}
 }
+
+// TestSeverity holds whose word counts: the vendor's where it has one, nobody's
+// silence.
+func TestSeverity(t *testing.T) {
+	unassigned, none, low := fixed("CVE-1", "Debian:12", "a", "2"), fixed("CVE-2", "Debian:12", "a", "2"), fixed("CVE-3", "Debian:12", "a", "2")
+	none.Rating, none.Severity = "unimportant", string(sekisho.None)
+	low.Rating, low.Severity = "low", string(sekisho.Low)
+	db := known{records: map[string][]advisory.Record{"debian": {unassigned, none, low}}, details: map[string]advisory.Detail{}}
+	for _, id := range []string{"CVE-1", "CVE-2", "CVE-3"} {
+		db.details["nvd "+id] = advisory.Detail{ID: id, CVSS: []sekisho.CVSS{{Source: "nvd", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}}}
+	}
+	want := map[string]sekisho.Severity{"CVE-1": sekisho.Critical, "CVE-2": sekisho.None, "CVE-3": sekisho.Low}
+	for _, x := range report(t, db, nil, deb("a", "1", "a", "1")).Findings {
+		if x.Severity != want[x.ID] || x.CVSS[0].Score != 9.8 {
+			t.Errorf("%s: %s, want %s; CVSS %+v", x.ID, x.Severity, want[x.ID], x.CVSS)
+		}
+	}
+}

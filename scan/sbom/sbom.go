@@ -5,6 +5,7 @@ package sbom
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -34,8 +35,8 @@ func Read(r io.Reader, name string) (*sekisho.Report, error) {
 	if report.Target.OS == nil {
 		report.Target.OS = system(report.Packages)
 	}
-	if os := report.Target.OS; os != nil && os.SupportedUntil == "" {
-		os.SupportedUntil = osrelease.SupportedUntil(*os)
+	if os := report.Target.OS; os != nil {
+		os.SupportedUntil, os.Extended = cmp.Or(os.SupportedUntil, osrelease.SupportedUntil(*os)), osrelease.Extended(*os)
 	}
 	report.Target.Kind, report.Target.Reference = "sbom", "sbom:"+name
 	return report, nil
