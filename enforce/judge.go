@@ -76,6 +76,7 @@ func (e *Enforcer) judge(ev *sekisho.Event) {
 		return
 	}
 	mode, matcher, origins, service, name := x.judgement()
+	ev = e.touched(ev)
 	if e.pending != nil && ev.Kind == sekisho.EventKill && ev.Process == e.pending.Process {
 		e.pending = nil
 	}
@@ -84,6 +85,24 @@ func (e *Enforcer) judge(ev *sekisho.Event) {
 	e.usual(ev, mode, matcher, service, name, drifted)
 	e.match(ev, ev.Container, mode)
 	e.noteFile(ev)
+}
+
+// touched corrects the origin of a file that was copied up with the image's
+// content: for profiles and rules it is the image's. The event that is kept as
+// evidence stays as the kernel told it.
+func (e *Enforcer) touched(ev *sekisho.Event) *sekisho.Event {
+	exec := ev.Kind == sekisho.EventExec && ev.Process != nil && ev.Process.Origin == sekisho.OriginUpper
+	if e.Drift == nil || !exec && (ev.Kind != sekisho.EventMap || ev.Origin != sekisho.OriginUpper) || !e.Drift.Touched(ev) {
+		return ev
+	}
+	out := *ev
+	out.Origin = sekisho.OriginImage
+	if exec {
+		p := *ev.Process
+		p.Origin = sekisho.OriginImage
+		out.Process = &p
+	}
+	return &out
 }
 
 // drift alerts on content that the image does not have, and returns whether
@@ -109,9 +128,6 @@ func (e *Enforcer) drift(ev *sekisho.Event, mode string, origins []string) bool 
 	}
 	class := Class(origin)
 	if stopped == "" && (mode == profile.Learn || class == "" || !slices.Contains(origins, class)) {
-		return false
-	}
-	if stopped == "" && class == settings.Upper && e.Drift != nil && e.Drift.Touched(ev) {
 		return false
 	}
 	if stopped == "" && mode == profile.Enforce && e.pending == nil {

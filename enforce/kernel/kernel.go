@@ -66,7 +66,7 @@ func Open(o Options) (*Kernel, error) {
 	for _, f := range s.Features() {
 		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
 	}
-	for mode := range sensor.Mode(16) { // all are there from the start: containers only point at one
+	for mode := range sensor.Mode(32) { // all are there from the start: containers only point at one
 		p := o.Sensor.Default
 		p.Mode = mode
 		if err := s.SetPolicy(uint32(mode)+1, p); err != nil {
@@ -215,8 +215,12 @@ func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
 	}
 	k.mu.Unlock()
 	var err error
-	if k.guard != nil {
-		err = k.guard.Watch(c, origins) // first: it exempts what was only touched
+	if k.guard != nil && mode != 0 {
+		if err = k.guard.Watch(c, origins); err == nil && k.Judge.Layers(c) != nil {
+			mode |= sensor.SpareLower // the guard compares content with the image's; the killer cannot
+		}
+	} else if k.guard != nil {
+		err = k.guard.Watch(c, nil)
 	}
 	return errors.Join(k.sensor.Assign(c.ID, uint32(mode)+1), err)
 }
