@@ -53,6 +53,7 @@ func (a *app) enforceCommand() *cobra.Command {
 		c.Flags().BoolVar(&f.killDrift, "kill-drift", false, t("cli.flag.kill_drift"))
 	}
 	root.AddCommand(probe, events, top, a.enforceRulesCommand())
+	root.AddCommand(a.enforcerCommands()...)
 	return root
 }
 
