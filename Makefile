@@ -1,6 +1,7 @@
 # make          builds ./sekisho, static, without cgo
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
+# make kubernetes tries the gate on a real kube-apiserver, which it builds once
 # make bench    measures sekisho beside its peers
 # make fuzz     fuzzes every parser for FUZZTIME each
 # make cross    builds for all platforms into dist/
@@ -11,7 +12,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test bench fuzz cross clean
+.PHONY: build demo test kubernetes bench fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -23,9 +24,13 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
 
+kubernetes:
+	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench
+	$(GO) run ./bench/admit
 	cd bench/opa && $(GO) test -bench . -benchmem .
 
 fuzz:
