@@ -455,3 +455,45 @@ func certificates(t *testing.T, users ...string) string {
 	}
 	return dir
 }
+
+// TestCheckRegistry decides about images of a real registry: by tag, then by
+// every digest of the same image without asking the registry again.
+func TestCheckRegistry(t *testing.T) {
+	host, ref := privateRegistry(t)
+	t.Setenv("DOCKER_CONFIG", write(t, map[string]string{"config.json": `{"auths":{"` + host + `":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`}))
+	one := sample(t)
+	other := one
+	one.Arch, other.Arch = "amd64", "arm64"
+	layout := filepath.Join(t.TempDir(), "layout")
+	must(t, mkimage.Layout(layout, one, other))
+	out, err := exec.Command("skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false", "--dest-creds=user:password", "oci:"+layout+":app:1.0", "docker://"+host+"/team/multi:1.0").CombinedOutput()
+	if err != nil {
+		t.Fatalf("skopeo: %v: %s", err, out)
+	}
+	dir := write(t, map[string]string{"policy.yaml": strings.ReplaceAll(gatePolicy, "evil", "x"), "fine.yaml": gatePolicy})
+	env := map[string]string{"SEKISHO_FACTS_DIR": dir + "/facts", "SEKISHO_AUDIT_DIR": dir + "/audit", "GITHUB_ACTOR": "alice", "GITHUB_SHA": "abc"}
+	check := func(want int, args ...string) string {
+		t.Helper()
+		status, out, fail := run(t, env, append([]string{"admit", "check"}, args...)...)
+		if status != want {
+			t.Errorf("%v: status %d: %s%s", args, status, out, fail)
+		}
+		return out + fail
+	}
+	if text := check(3, "--insecure", "--policy", dir+"/policy.yaml", ref); !strings.Contains(text, "package x 1.0.0 is denied") {
+		t.Errorf("it says %s", text)
+	}
+	check(0, "--insecure", "--policy", dir+"/fine.yaml", "registry:"+host+"/team/multi:1.0")
+	_, list, _ := run(t, env, "admit", "facts", "list")
+	if n := strings.Count(list, "sha256:"); n != 3 { // manifest and configuration, which both names share, and the index
+		t.Errorf("facts of %d digests: %s", n, list)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+		digest, _, _ := strings.Cut(line, " ")
+		check(0, "--policy", dir+"/fine.yaml", "registry:gone.example.org/team/app@"+digest) // nobody is asked
+	}
+	_, log, _ := run(t, env, "audit", "show", "--format", "json")
+	if strings.Count(log, "\n") != 5 || !strings.Contains(log, `"actor":"alice"`) || !strings.Contains(log, `"commit":"abc"`) {
+		t.Errorf("audit: %s", log)
+	}
+}
