@@ -1,6 +1,7 @@
 # make          builds ./sekisho, static, without cgo
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
+# make cosign   builds cosign, which tests of signatures use (minutes, once)
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
@@ -12,7 +13,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test bench accuracy fuzz cross clean
+.PHONY: build demo test cosign bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -23,6 +24,9 @@ demo: build
 test:
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
+
+cosign:
+	SEKISHO_BUILD_COSIGN=1 $(GO) test -count 1 -timeout 30m -run Cosign ./admit/signature
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -275,6 +277,12 @@ func Read(dir string, each func(Entry) error) error {
 }
 
 func readFile(path string, last [sha256.Size]byte, seq uint64, each func(Entry) error) ([sha256.Size]byte, uint64, error) {
+	return walkFile(path, last, seq, func(e Entry, _ [sha256.Size]byte) error { return each(e) })
+}
+
+// walkFile checks the chain through one file and calls each with every entry
+// and its hash.
+func walkFile(path string, last [sha256.Size]byte, seq uint64, each func(Entry, [sha256.Size]byte) error) ([sha256.Size]byte, uint64, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return last, seq, fmt.Errorf("read audit log: %w", err)
@@ -292,7 +300,7 @@ func readFile(path string, last [sha256.Size]byte, seq uint64, each func(Entry) 
 			return last, seq, sekisho.Errorf(sekisho.Corrupt, "%s:%d: the chain breaks: entry %d does not follow entry %d as it was written", path, n, e.Seq, seq)
 		}
 		last, seq = hash, e.Seq
-		if err := each(e); err != nil {
+		if err := each(e, hash); err != nil {
 			return last, seq, err
 		}
 	}
@@ -317,4 +325,34 @@ func Head(dir string) (entries uint64, hash string, err error) {
 		}
 	}
 	return entries, hex.EncodeToString(last[:]), nil
+}
+
+// Holds reports whether the chain passes through a head that was noted earlier,
+// as COUNT:HASH or as HASH. It checks the chain as Read does.
+func Holds(dir, head string) (bool, error) {
+	count, hash, ok := strings.Cut(head, ":")
+	if !ok {
+		count, hash = "", head
+	}
+	want, err := hex.DecodeString(hash)
+	if err != nil || len(want) != sha256.Size {
+		return false, sekisho.Errorf(sekisho.Usage, "head %q: want COUNT:HASH, as sekisho audit head writes it", head)
+	}
+	names, err := files(dir)
+	if err != nil {
+		return false, err
+	}
+	var last [sha256.Size]byte
+	var seq uint64
+	found := bytes.Equal(last[:], want) && (count == "" || count == "0") // nothing was there yet
+	for _, name := range names {
+		last, seq, err = walkFile(filepath.Join(dir, name), last, seq, func(e Entry, hash [sha256.Size]byte) error {
+			found = found || bytes.Equal(hash[:], want) && (count == "" || count == strconv.FormatUint(e.Seq, 10))
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return found, nil
 }

@@ -32,11 +32,14 @@ type scanFlags struct {
 	signatureAge        int
 	advisoryAge         int
 	db                  string
-	programs            programs // set by the scan
+	programs            programs         // set by the scan
+	names               []sekisho.Digest // further digests of the image, set by the scan
+	keepFacts           bool
 	severity            string
 	kinds, paths, skip  []string
 	exceptions          string
 	vex                 []string // files and directories of statements
+	vexAttached         bool
 	all, quiet, noCache bool
 	noColor             bool
 	cacheDir            string
@@ -64,11 +67,13 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringSliceVar(&f.skip, "skip-path", nil, t("cli.flag.skip_path"))
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
 	flags.StringArrayVar(&f.vex, "vex", nil, t("cli.flag.vex"))
+	flags.BoolVar(&f.vexAttached, "vex-attached", false, t("cli.flag.vex_attached"))
 	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
 	flags.StringVar(&f.content.clamd, "clamd", "", t("cli.flag.clamd"))
 	flags.BoolVar(&f.source.staged, "staged", false, t("cli.flag.staged"))
 	flags.BoolVar(&f.all, "all", false, t("cli.flag.all"))
+	flags.BoolVar(&f.keepFacts, "keep-facts", a.Getenv("SEKISHO_FACTS_DIR") != "", t("cli.flag.keep_facts"))
 	return cmd
 }
 
@@ -129,7 +134,10 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	if err := a.vulnerabilities(report, f); err != nil {
 		return err
 	}
-	if err := a.statements(report, f.vex); err != nil {
+	if err := a.statements(ctx, report, f); err != nil {
+		return err
+	}
+	if err := a.keepFacts(report, f); err != nil {
 		return err
 	}
 	if accepted != nil {
@@ -137,6 +145,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	}
 	if judge != nil {
 		format.Describe(report, a.texts)
+		if judge.vouched, err = a.vouched(ctx, report, f); err != nil {
+			return err
+		}
 		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)
@@ -189,6 +200,7 @@ func (a *app) read(ctx context.Context, target string, f *scanFlags, tool sekish
 	progress := a.progress(f.quiet)
 	o.Layer = progress.layer
 	report, err := scan.Scan(ctx, src.image, o)
+	f.names = src.image.Also
 	progress.done()
 	if err != nil {
 		return nil, err

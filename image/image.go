@@ -27,6 +27,7 @@ type Image struct {
 	Reference   string // as the user named it, credentials removed
 	Digest      sekisho.Digest
 	ID          sekisho.Digest
+	Also        []sekisho.Digest // further digests of the same image: of the index it was chosen from, of manifests that an engine remembers
 	Platform    sekisho.Platform
 	Platforms   []sekisho.Platform // what the index offered, empty without an index
 	Config      Config

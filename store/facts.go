@@ -143,6 +143,29 @@ func (f *Facts) Image(d sekisho.Digest) (*fact.Image, error) {
 	return image, nil
 }
 
+// Kept is a digest about which something is known.
+type Kept struct {
+	Digest  sekisho.Digest
+	Version string
+	Time    time.Time // when it was kept
+}
+
+// List lists all digests, in their order.
+func (f *Facts) List() (list []Kept, err error) {
+	entries, err := os.ReadDir(filepath.Join(f.dir, "by"))
+	if err != nil {
+		return nil, fmt.Errorf("list facts: %w", err)
+	}
+	for _, e := range entries {
+		d := sekisho.Digest(strings.Replace(e.Name(), "-", ":", 1))
+		info, err := e.Info()
+		if version := f.Version(d); version != "" && err == nil {
+			list = append(list, Kept{d, version, info.ModTime()})
+		}
+	}
+	return list, nil
+}
+
 // Prune removes facts that were kept before a time, and what points to them.
 func (f *Facts) Prune(before time.Time) (removed int, err error) {
 	for _, sub := range []string{"by", "facts"} {

@@ -40,6 +40,8 @@ func (c *ruleControl) judge(x *Index, r *request, j *judgement) {
 		j.missing("rule")
 	case err != nil:
 		j.broken(err.Error())
+	case ok && c.program.Uses("vulnerabilities") && x.knows(fact.Vulnerabilities):
+		j.needs(x, fact.Vulnerabilities) // of packages that no advisories cover, nothing can be said
 	case !ok:
 		j.details = append(j.details, detail{sekisho.ControlFail, "rule", []string{"message", c.Message.In(false), "message_ja", c.Message.In(true),
 			"fix", c.Fix.In(false), "fix_ja", c.Fix.In(true), "evidence", c.Expression}})
@@ -123,6 +125,9 @@ func (g *gatherer) workload(w *rule.Workload, m *fact.Workload) {
 	known(g, &w.HostPID, m.HostPID, "workload", "host_pid")
 	known(g, &w.HostIPC, m.HostIPC, "workload", "host_ipc")
 	known(g, &w.ReadOnlyRoot, m.ReadOnlyRoot, "workload", "read_only_root")
+	known(g, &w.Seccomp, m.Seccomp, "workload", "seccomp")
+	known(g, &w.ProcMount, m.ProcMount, "workload", "proc_mount")
+	known(g, &w.ServiceAccount, m.ServiceAccount, "workload", "service_account")
 	if w.Labels = m.Labels; m.Labels == nil {
 		g.lacks("workload", "labels")
 	}

@@ -33,6 +33,7 @@ func Assessable() []string {
 type Image struct {
 	ScannedAs    string               `json:"scanned_as,omitempty"` // the reference that was scanned
 	Digest       sekisho.Digest       `json:"digest,omitempty"`     // of the manifest
+	Indexes      []sekisho.Digest     `json:"indexes,omitempty"`    // that list it: what is signed of one is signed of it
 	ID           sekisho.Digest       `json:"id,omitempty"`         // of the configuration
 	Assessed     []string             `json:"assessed"`             // of the kinds above; what is not in it is not known
 	Packages     []sekisho.Package    `json:"packages"`
@@ -139,6 +140,9 @@ type Workload struct {
 	HostIPC             *bool             `json:"host_ipc,omitempty"`
 	HostPaths           []string          `json:"host_paths"` // paths of the host that are mounted
 	ReadOnlyRoot        *bool             `json:"read_only_root,omitempty"`
+	Seccomp             *string           `json:"seccomp,omitempty"`    // RuntimeDefault, Localhost or Unconfined
+	ProcMount           *string           `json:"proc_mount,omitempty"` // Default, or Unmasked: all of /proc shows
+	ServiceAccount      *string           `json:"service_account,omitempty"`
 }
 
 // Facts are everything that one decision may look at.

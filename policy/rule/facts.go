@@ -68,6 +68,9 @@ type Workload struct {
 	HostIPC             bool              `cel:"host_ipc"`
 	HostPaths           []string          `cel:"host_paths"`
 	ReadOnlyRoot        bool              `cel:"read_only_root"`
+	Seccomp             string            `cel:"seccomp"`
+	ProcMount           string            `cel:"proc_mount"`
+	ServiceAccount      string            `cel:"service_account"`
 }
 
 // Package is a package of the image.
