@@ -34,15 +34,17 @@ func (t *Types) List() []EventType { return t.list }
 
 // Of returns the index of an event's type, or -1.
 func (t *Types) Of(e *sekisho.Event) int {
-	if e.Syscall != "" {
-		if i, ok := t.names[e.Syscall]; ok {
-			return i
-		}
+	usual := -1
+	if int(e.Kind) < len(t.byKind) {
+		usual = t.byKind[e.Kind]
 	}
-	if int(e.Kind) >= len(t.byKind) {
-		return -1
+	if e.Syscall == "" || usual >= 0 && t.list[usual].Name == e.Syscall {
+		return usual
 	}
-	return t.byKind[e.Kind]
+	if i, ok := t.names[e.Syscall]; ok {
+		return i
+	}
+	return usual
 }
 
 // Index returns the index of a name, or -1.
