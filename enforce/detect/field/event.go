@@ -26,6 +26,7 @@ func NewTypes() *Types {
 			t.byKind[e.Kind] = i
 		}
 	}
+	t.byKind[sekisho.EventCreate] = t.names["openat"] // a file that was made is one opened to write
 	return t
 }
 
@@ -111,7 +112,7 @@ func eventFields() []Field {
 
 // openFlags are those of open(2); a file that was made is one opened to write.
 func openFlags(x *Context) uint64 {
-	if x.Event.Kind == sekisho.EventCreate && x.Event.Flags == 0 {
+	if x.Event.Flags == 0 && (x.Event.Kind == sekisho.EventCreate || x.Type == "creat") {
 		return 0o1101 // O_WRONLY, O_CREAT, O_TRUNC
 	}
 	return x.Event.Flags
