@@ -51,7 +51,7 @@ func servers() []life {
 		}},
 		{"java", nil, []*sekisho.Event{
 			exec("java -Xmx512m -jar /app.jar < containerd-shim"), open("/tmp/hsperfdata_root/1", write|create, "java < containerd-shim"), reads("/proc/self/maps", "java"), reads("/sys/fs/cgroup/memory.max", "java"), reads("/proc/cpuinfo", "java"),
-			conn(sekisho.EventConnect, "tcp", "10.0.0.7:9999", "java < containerd-shim"), event(sekisho.EventNone, "java < containerd-shim", call("userfaultfd"), user("app", 1000), result(7)),
+			conn(sekisho.EventConnect, "tcp", "10.0.0.7:9999", "java < containerd-shim"), event(sekisho.EventFault, "java < containerd-shim", call("userfaultfd"), user("app", 1000), result(7)),
 		}},
 		{"python", nil, []*sekisho.Event{
 			exec("python -m gunicorn app:app < containerd-shim"), reads("/root/.aws/credentials", "python"), reads("/run/secrets/kubernetes.io/serviceaccount/token", "python"), open("/app/__pycache__/x.pyc", write|create, "python < containerd-shim"),

@@ -173,6 +173,9 @@ func (b *builder) leaf(n *cond.Node) (int, error) {
 		return i, nil
 	}
 	l.cost = b.slots[left].cost + 2*len(l.values)
+	if l.op == opRegex {
+		l.cost += 60
+	}
 	b.join(&l, n.Values)
 	b.leaves = append(b.leaves, l)
 	b.leafIDs[key] = len(b.leaves) - 1
