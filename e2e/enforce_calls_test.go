@@ -111,6 +111,51 @@ func TestNetworkTold(t *testing.T) {
 	balanced(t, e)
 }
 
+// TestCallsTold hears the calls that lead out of a container, with their
+// arguments and results.
+func TestCallsTold(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{Default: sensor.Policy{Kinds: sekisho.EventKinds(), Opens: sensor.OpensToWrite}, Syscalls: []string{"connect", "socket", "listen", "accept", "accept4"}})
+	if out, err := s.run("calls", []string{"--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"}, "/bin/actor", "calls"); err != nil {
+		t.Fatal(err, out)
+	}
+	if out, err := s.run("uring", []string{"--security-opt=seccomp=unconfined"}, "/bin/actor", "uring"); err != nil {
+		t.Fatal(err, out)
+	}
+	for _, w := range []struct {
+		call  string
+		kind  sekisho.EventKind
+		check func(*sekisho.Event) bool
+	}{
+		{"connect", sekisho.EventConnect, func(x *sekisho.Event) bool { return x.Net.Unix == "/sock" && x.Net.Protocol == "unix" && x.Result == 0 }},
+		{"socket", sekisho.EventSocket, func(x *sekisho.Event) bool { return x.Number == 17 && x.Flags&0xf == 3 && x.Result > 0 }},
+		{"listen", sekisho.EventListen, func(x *sekisho.Event) bool { return x.Net != nil && x.Net.Local.Port() == 4568 }},
+		{"dup2", sekisho.EventDup, func(x *sekisho.Event) bool { return x.Result == 200 && x.Net.Local.Port() == 4568 && x.Net.Protocol == "tcp" }},
+		{"unshare", sekisho.EventUnshare, func(x *sekisho.Event) bool { return x.Flags == 0x4000000 && x.Result == 0 }},
+		{"ptrace", sekisho.EventPtrace, func(x *sekisho.Event) bool { return x.Number == 16 && x.Target == 1 && x.Result < 0 }},
+		{"bpf", sekisho.EventBPF, func(x *sekisho.Event) bool { return x.Number == 0 && x.Result < 0 }},
+		{"userfaultfd", sekisho.EventFault, func(x *sekisho.Event) bool { return x.Flags == 1 }},
+		{"setns", sekisho.EventSetns, func(x *sekisho.Event) bool { return x.Flags == 0x40000000 && x.Result == -22 }},
+		{"mount", sekisho.EventMount, func(x *sekisho.Event) bool { return x.Path == "/mnt" && x.Other == "none" && x.Flags == 8 && x.Result == 0 }},
+		{"setuid", sekisho.EventSetuid, func(x *sekisho.Event) bool { return x.UID == 4242 && x.Result == 0 }},
+		{"mkdirat", sekisho.EventMkdir, func(x *sekisho.Event) bool { return x.Path == "/mnt" }},
+		{"", sekisho.EventCapability, func(x *sekisho.Event) bool { return x.Number == 13 && x.Result == 0 }},
+		{"", sekisho.EventCapability, func(x *sekisho.Event) bool { return x.Number == 21 && x.Result == 0 }},
+	} {
+		e.await(w.call+" "+w.kind.String(), func(x *sekisho.Event) bool {
+			return of("calls", w.kind)(x) && (x.Syscall == w.call || w.call == "mkdirat" && x.Syscall == "mkdir") && x.Process.Path == "/bin/actor" && w.check(x)
+		})
+	}
+	x := e.await("io_uring", of("uring", sekisho.EventIOUring))
+	if x.Number != 0 || x.Process.Path != "/bin/actor" {
+		t.Errorf("io_uring: %+v", x)
+	}
+	if list := e.all(of("calls", sekisho.EventMap)); len(list) > 0 {
+		t.Errorf("a static program mapped %s", list[0].Path)
+	}
+	balanced(t, e)
+}
+
 // TestNamesTold hears the answer of a name server, and a later connection
 // carries the name.
 func TestNamesTold(t *testing.T) {

@@ -50,6 +50,7 @@ const (
 	KillVolume
 	KillMemory
 	KillMapped
+	SpareLower // a file that the image has too may run: somebody else compares its content
 )
 
 // Policy is what the kernel does for the containers of one policy.

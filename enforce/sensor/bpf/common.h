@@ -381,6 +381,8 @@ INLINE bool drifted(struct policy *p, struct facts *f)
 		bit = M_KILL_MEMORY;
 	if (!(p->mode & bit))
 		return false;
+	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER)
+		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);
 }

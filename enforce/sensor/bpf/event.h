@@ -30,6 +30,7 @@ enum origin { O_UNKNOWN, O_IMAGE, O_UPPER, O_VOLUME, O_MEMORY, O_DELETED, O_HOST
 #define M_KILL_VOLUME 2
 #define M_KILL_MEMORY 4  /* memfd, file systems in memory, deleted files */
 #define M_KILL_MAP 8     /* the same for libraries, by the bits above */
+#define M_SPARE_LOWER 16 /* files that the image has too are compared by who was asked before */
 
 struct head {
 	u32 size;
