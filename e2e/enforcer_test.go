@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ type enforcer struct {
 	t      *testing.T
 	dir    string
 	config string
+	env    map[string]string
 	cancel context.CancelFunc
 	ended  chan int
 	out    lockedBuffer
@@ -67,7 +69,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func startEnforcer(t *testing.T, env map[string]string, yaml string) *enforcer {
 	t.Helper()
 	dir := t.TempDir()
-	e := &enforcer{t: t, dir: dir, config: filepath.Join(dir, "enforce.yaml")}
+	e := &enforcer{t: t, dir: dir, env: env, config: filepath.Join(dir, "enforce.yaml")}
 	must(t, os.WriteFile(e.config, []byte("state: state\nprofiles: profiles\n"+yaml), 0o600))
 	e.start(env)
 	t.Cleanup(func() {
@@ -142,7 +144,7 @@ func (e *enforcer) await(name, kind string) enforce.Alert {
 // ask runs another command on the enforcer's state.
 func (e *enforcer) ask(args ...string) string {
 	e.t.Helper()
-	status, out, fail := run(e.t, nil, append(append([]string{"enforce"}, args...), "--config", e.config)...)
+	status, out, fail := run(e.t, e.env, append(append([]string{"enforce"}, args...), "--config", e.config)...)
 	if status != 0 {
 		e.t.Fatalf("%v: status %d: %s", args, status, fail)
 	}
@@ -311,4 +313,130 @@ func TestEnforcerLearns(t *testing.T) {
 	if out := e.ask("status"); !strings.Contains(out, "gap: ") {
 		t.Errorf("status tells no gap:\n%s", out)
 	}
+}
+
+// binary builds the program once for a test.
+func binary(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "sekisho")
+	cmd := exec.Command("go", "build", "-o", name, "../cmd/sekisho")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v: %s", err, out)
+	}
+	return name
+}
+
+// daemon runs the built program as a service until the test ends.
+func daemon(t *testing.T, program, dir string, env map[string]string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(program, "enforce", "run", "--config", filepath.Join(dir, "enforce.yaml"))
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+env["DOCKER_HOST"])
+	var fail lockedBuffer
+	cmd.Stdout, cmd.Stderr = &fail, &fail
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the service:\n%s", fail.String())
+		}
+	})
+	eventually(t, "the service runs", func() bool {
+		st, err := enforce.ReadStatus(filepath.Join(dir, "state"))
+		return err == nil && !st.Clean && strings.Contains(fail.String(), "the enforcer runs")
+	})
+	return cmd
+}
+
+// TestCanary proves enforcement by trying, tells it in the status, and tells
+// the opposite once nobody enforces.
+func TestCanary(t *testing.T) {
+	s := newStage(t)
+	program, dir := binary(t), t.TempDir()
+	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\nmode: audit\n"), 0o600))
+	sekisho := func(args ...string) (string, int) {
+		cmd := exec.Command(program, append(append([]string{"enforce"}, args...), "--config", dir+"/enforce.yaml")...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.env["DOCKER_HOST"])
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	run := daemon(t, program, dir, s.env)
+	out, status := sekisho("canary")
+	if status != 0 || !strings.Contains(out, "drifted executable    enforcing") || !strings.Contains(out, "forbidden write       not supported here") {
+		t.Errorf("status %d: %s", status, out)
+	}
+	eventually(t, "the status tells it", func() bool {
+		out, _ := sekisho("status")
+		return strings.Contains(out, "canary: drifted executable") && strings.Contains(out, "enforcing")
+	})
+	must(t, run.Process.Signal(os.Interrupt))
+	must(t, run.Wait())
+	if out, status := sekisho("canary"); status != 3 || !strings.Contains(out, "drifted executable    open") {
+		t.Errorf("without an enforcer: status %d: %s", status, out)
+	}
+	data, err := os.ReadFile(dir + "/state/alerts.jsonl")
+	if err != nil || bytes.Contains(data, []byte("drift")) {
+		t.Errorf("a canary raised alerts: %v %s", err, data)
+	}
+}
+
+// TestHungEnforcer holds that an enforcer which does not move any more holds up
+// neither the host nor, for longer than its watchdog takes, a container.
+func TestHungEnforcer(t *testing.T) {
+	s := newStage(t)
+	program, dir := binary(t), t.TempDir()
+	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\nmode: enforce\n"), 0o600))
+	run := daemon(t, program, dir, s.env)
+	must(t, engine(s.env, "run", "-d", "--name", "held", "--network=none", "actors:1.0", "/bin/busybox", "sleep", "600"))
+	t.Cleanup(func() { must(t, engine(s.env, "rm", "-f", "held")) })
+	must(t, run.Process.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	must(t, exec.Command("/bin/true").Run())
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("a program of the host took %v", d)
+	}
+	must(t, engine(s.env, "exec", "held", "/bin/touch", "/went")) // nobody asked about it yet
+	t.Logf("a program of the container went on after %v", time.Since(began).Round(10*time.Millisecond))
+	if err := run.Wait(); err == nil || run.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Errorf("the hung enforcer ended with %v", run.ProcessState)
+	}
+}
+
+// TestResponses pauses and stops real containers, the case always before, and
+// lets one go on again.
+func TestResponses(t *testing.T) {
+	s := newStage(t)
+	for do, want := range map[string]string{"pause": "paused", "stop": "exited"} {
+		dir := t.TempDir()
+		must(t, os.WriteFile(dir+"/rules.yaml", []byte("- rule: bad\n  desc: bad\n  condition: evt.type = execve and proc.name = touch\n  output: bad\n  priority: CRITICAL\n"), 0o600))
+		e := startEnforcer(t, s.env, "mode: enforce\ndrift: []\nrules: {builtin: false, files: ["+dir+"/rules.yaml]}\nresponses: [{on: [rule], do: "+do+"}]\n")
+		name := "respond-" + do
+		must(t, engine(s.env, "run", "-d", "--name", name, "--network=none", "actors:1.0", "/bin/busybox", "sh", "-c", "/bin/touch /a; /bin/busybox sleep 600"))
+		eventually(t, name+" is "+want, func() bool { return strings.Contains(inspect(s.env, name, "{{.State.Status}}"), want) })
+		if out := e.ask("cases", "list"); !strings.Contains(out, name) {
+			t.Errorf("%s: cases %s", do, out)
+		}
+		var log []byte
+		eventually(t, "the audit log tells it", func() bool {
+			log, _ = os.ReadFile(filepath.Join(e.dir, "state", "audit", "audit-000001.log"))
+			return bytes.Contains(log, []byte("response."+do))
+		})
+		if seal := bytes.Index(log, []byte("evidence.seal")); seal < 0 || bytes.Index(log, []byte("response."+do)) < seal {
+			t.Errorf("%s: the evidence was not first:\n%s", do, log)
+		}
+		if do == "pause" {
+			e.ask("release", name)
+			eventually(t, name+" runs again", func() bool { return strings.Contains(inspect(s.env, name, "{{.State.Status}}"), "running") })
+		}
+		must(t, engine(s.env, "rm", "-f", name))
+		e.stop()
+	}
+}
+
+func inspect(env map[string]string, name, form string) string {
+	cmd := exec.Command("docker", "inspect", "-f", form, name)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+env["DOCKER_HOST"])
+	out, _ := cmd.Output()
+	return string(out)
 }
