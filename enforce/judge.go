@@ -268,7 +268,7 @@ func (e *Enforcer) respond(a *Alert, on string) {
 		if act != settings.Alert {
 			a.Done = DoneOrdered + " " + act
 		}
-		if !e.orders.put(o, act != settings.Alert) && act != settings.Alert {
+		if !e.lane(a.Container.ID).orders.put(o, act != settings.Alert) && act != settings.Alert {
 			a.Done = DoneDropped
 		}
 	}

@@ -226,8 +226,13 @@ func (e *Enforcer) Status() *Status {
 	}
 	queues := map[string]int{}
 	lost := map[string]uint64{}
-	for name, q := range map[string]interface{ stats() (int, uint64) }{"evidence": e.evidence, "judging": e.judging, "responses": e.orders, "files": e.files} {
+	for name, q := range map[string]interface{ stats() (int, uint64) }{"evidence": e.evidence, "judging": e.judging, "files": e.files} {
 		queues[name], lost["queue "+name] = q.stats()
+	}
+	for _, l := range e.lanes {
+		n, dropped := l.orders.stats()
+		queues["responses"] += n
+		lost["queue responses"] += dropped
 	}
 	lost["evidence log"] = e.failed.Load()
 	kernel, err := e.Sensor.Counts()
