@@ -51,7 +51,11 @@ type admitConfig struct {
 	deadline time.Duration
 	attested time.Duration
 	verify   time.Duration
+	plain    []string // patterns of registries that may speak plain HTTP
 }
+
+// verifyEvery is how often what was signed is verified anew when nothing is said.
+const verifyEvery = 10 * time.Minute
 
 // admitFlags are the flags that all of admit shares.
 type admitFlags struct {
@@ -74,6 +78,7 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitDockerCommand(f),
 		a.admitNodeCommand(f),
 		a.admitRuntimeCommand(),
+		a.admitCoverageCommand(f),
 	)
 	return root
 }
@@ -149,7 +154,7 @@ func (c *admitConfig) complete(a *app) (err error) {
 			return sekisho.Errorf(sekisho.Usage, "%s: attested %q: want a duration, as 24h, and trust", c.name, c.Attested)
 		}
 	}
-	c.verify = 10 * time.Minute
+	c.verify = verifyEvery
 	if c.Verify != "" {
 		if c.verify, err = time.ParseDuration(c.Verify); err != nil || c.verify < time.Second {
 			return sekisho.Errorf(sekisho.Usage, "%s: verify %q: want a duration of at least 1s, as 10m", c.name, c.Verify)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -44,7 +45,7 @@ func webhookConfig(f *admitFlags) (*webhook.Config, error) {
 		return nil, usage(err)
 	}
 	dir := filepath.Dir(f.config)
-	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database, &c.ClientCA, &c.API.CA, &c.API.Token, &c.Certificate.Directory, &c.Certificate.Cert, &c.Certificate.Key} {
+	for _, p := range []*string{&c.Exceptions, &c.Trust, &c.Approvers, &c.Facts, &c.Audit, &c.Database, &c.ClientCA, &c.API.CA, &c.API.Token, &c.Certificate.Directory, &c.Certificate.Cert, &c.Certificate.Key} {
 		*p = below(dir, *p)
 	}
 	for _, l := range [][]string{c.Signatures, c.VEX} {
@@ -115,7 +116,11 @@ func (a *app) reporter() func(string, error) {
 
 // webhookGate makes the gate ready.
 func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
-	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX}
+	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX,
+		Trust: c.Trust, Approvers: c.Approvers, attested: c.Attested, verify: cmp.Or(c.Verify, verifyEvery), plain: c.Resolve.Insecure}
+	if c.Attested < 0 || c.Attested > 0 && c.Trust == "" || c.Verify < 0 || c.Verify > 0 && c.Verify < time.Second {
+		return nil, sekisho.Errorf(sekisho.Usage, "attested and verify: want durations, as 24h and 10m; attested goes with trust")
+	}
 	g := &gate{config: shared, texts: a.texts}
 	rules, err := a.admitRules(shared)
 	if err != nil {
@@ -150,10 +155,14 @@ func (s scanners) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if err != nil {
 		return err
 	}
-	if scope.Any(s.insecure, ref.Registry) {
-		return s.plain.Scan(ctx, ref.Name(), digest)
+	name := ref.Name()
+	if ref.Tag != "" {
+		name += ":" + ref.Tag // where an index may be that is signed
 	}
-	return s.safe.Scan(ctx, ref.Name(), digest)
+	if scope.Any(s.insecure, ref.Registry) {
+		return s.plain.Scan(ctx, name, digest)
+	}
+	return s.safe.Scan(ctx, name, digest)
 }
 
 // resolver asks registries. It implements webhook.Resolver.

@@ -47,20 +47,23 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 		namespace, reference, _ = strings.Cut(rest, ":")
 		reference = "containerd:" + reference
 	}
-	v, err := s.app.voucher(s.config.Trust, s.config.Approvers, s.config.Insecure)
+	v, err := s.config.voucher(s.app)
 	if err != nil {
 		return err
 	}
-	if found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested); found || err != nil && ctx.Err() != nil {
+	found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested)
+	if err != nil && ctx.Err() != nil {
 		return err
 	}
-	if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
-		return err
+	if !found {
+		if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
+			return err
+		}
 	}
-	if name, ok := strings.CutPrefix(exactly(reference, digest, s.scheme), "registry:"); ok {
-		return v.vouch(ctx, s.facts, name, digest)
+	if !strings.HasPrefix(exactly(reference, digest, s.scheme), "registry:") {
+		return nil
 	}
-	return nil
+	return v.vouch(ctx, s.facts, reference, digest)
 }
 
 // exactly is the target that can only be the image of a digest.
@@ -110,7 +113,7 @@ func keep(facts *store.Facts, r *sekisho.Report, evidence map[string]*fact.Evide
 			continue
 		}
 		image.Signatures, image.Provenance, image.Approvals = old.Signatures, old.Provenance, old.Approvals
-		image.TagImmutable, image.Evidence = old.TagImmutable, old.Evidence
+		image.TagImmutable, image.Evidence, image.Indexes = old.TagImmutable, old.Evidence, old.Indexes
 		break
 	}
 	for name, e := range evidence {

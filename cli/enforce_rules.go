@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"sekisho"
-	"sekisho/enforce"
 	"sekisho/enforce/detect"
 	"sekisho/i18n"
 )
@@ -311,21 +310,4 @@ func (a *app) showAlerts(f *detectFlags, line int, alerts []detect.Alert) error 
 		}
 	}
 	return nil
-}
-
-// detection gives the enforcer what the rules say. It serves one goroutine, as
-// the enforcer's judging is.
-type detection struct {
-	set     *detect.Set
-	matcher *detect.Matcher
-}
-
-// Match returns the rules that hold for an event.
-func (d *detection) Match(e *sekisho.Event) (out []enforce.Match) {
-	for _, i := range d.matcher.Match(e) {
-		r := &d.set.Rules[i]
-		text, _ := d.matcher.Output(i, e)
-		out = append(out, enforce.Match{Rule: r.Name, Severity: r.Priority.Severity(), Output: text, Tags: r.Tags})
-	}
-	return out
 }

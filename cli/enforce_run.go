@@ -185,15 +185,15 @@ func (a *app) tellFeatures(features map[string]string) {
 // enforceRules loads the files of rules.
 func (a *app) enforceRules(s *settings.Settings, host string) (enforce.Rules, *detect.Set, error) {
 	var sources []detect.Source
+	if settings.On(s.Rules.Builtin) {
+		sources = detect.BuiltIn() // first: files change what comes before them
+	}
 	for _, name := range s.Rules.Files {
 		data, err := readBounded(name, 16<<20)
 		if err != nil {
 			return nil, nil, sekisho.Errorf(sekisho.Usage, "open rules: %w", err)
 		}
 		sources = append(sources, detect.Source{Name: name, Data: data})
-	}
-	if settings.On(s.Rules.Builtin) {
-		sources = append(sources, detect.BuiltIn()...)
 	}
 	return enforce.NewRules(s, nil, host, sources...)
 }

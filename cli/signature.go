@@ -18,6 +18,7 @@ import (
 
 	"sekisho"
 	"sekisho/admit/signature"
+	"sekisho/admit/signature/envelope"
 	"sekisho/admit/signature/key"
 	"sekisho/admit/signature/predicate"
 	"sekisho/admit/signature/trust"
@@ -34,6 +35,7 @@ type signFlags struct {
 	bundle        bool   // of sign
 	kind          string // of attest
 	predicate     string
+	output        string // a file for the bundle, in the registry's place
 	scan          scanFlags
 }
 
@@ -44,6 +46,7 @@ func (a *app) signCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return a.sign(cmd.Context(), args[0], f) }}
 	cmd.Flags().StringVar(&f.key, "key", "", t("signature.flag.private_key"))
 	cmd.Flags().BoolVar(&f.bundle, "bundle", false, t("signature.flag.bundle_form"))
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", t("signature.flag.output"))
 	cmd.Flags().BoolVar(&f.insecure, "insecure", false, t("cli.flag.insecure"))
 	return cmd
 }
@@ -57,6 +60,7 @@ func (a *app) attestCommand() *cobra.Command {
 	flags.StringVar(&f.key, "key", "", t("signature.flag.private_key"))
 	flags.StringVar(&f.kind, "type", "scan", t("signature.flag.type"))
 	flags.StringVar(&f.predicate, "predicate", "", t("signature.flag.predicate"))
+	flags.StringVarP(&f.output, "output", "o", "", t("signature.flag.output"))
 	flags.StringVar(&f.platform, "platform", "", t("cli.flag.platform"))
 	flags.BoolVar(&f.insecure, "insecure", false, t("cli.flag.insecure"))
 	flags.StringVar(&f.scan.db, "db", "", t("cli.flag.db"))
@@ -191,6 +195,9 @@ func (a *app) sign(ctx context.Context, ref string, f *signFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.output != "" {
+		return a.bundleFile(ctx, s, ref, envelope.SignType, json.RawMessage("{}"), f)
+	}
 	repo, image, _, err := a.at(ctx, ref, f.insecure)
 	if err != nil {
 		return err
@@ -214,6 +221,13 @@ func (a *app) attest(ctx context.Context, ref string, f *signFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.output != "" && f.predicate != "" && f.kind != "scan" {
+		predicateType, doc, err := readPredicate(f.kind, f.predicate)
+		if err != nil {
+			return err
+		}
+		return a.bundleFile(ctx, s, ref, predicateType, doc, f)
+	}
 	repo, image, raw, err := a.at(ctx, ref, f.insecure)
 	if err != nil {
 		return err
@@ -233,11 +247,32 @@ func (a *app) attest(ctx context.Context, ref string, f *signFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.output != "" {
+		return a.bundleFile(ctx, s, repo.Name()+"@"+string(image.Digest), predicateType, doc, f)
+	}
 	at, err := s.Attest(ctx, repo, image, predicateType, doc, true)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(a.Stdout, "%s@%s %s %s\n", repo.Name(), image.Digest, predicateType, at)
+	return err
+}
+
+// bundleFile signs an image wherever it lies, a layout or an archive too, and
+// writes the bundle to a file, for verify --bundle.
+func (a *app) bundleFile(ctx context.Context, s *signature.Signer, ref, predicateType string, doc json.RawMessage, f *signFlags) error {
+	b, err := a.beside(ctx, ref, f.platform, f.insecure)
+	if err != nil {
+		return err
+	}
+	data, err := s.Bundle(b.name, b.subject.Digests[0], predicateType, doc)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(f.output, func(w io.Writer) error { _, err := w.Write(data); return err }); err != nil {
+		return fmt.Errorf("write the bundle: %w", err)
+	}
+	_, err = fmt.Fprintf(a.Stdout, "%s@%s %s\n", b.name, b.subject.Digests[0], f.output)
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 	"sekisho/admit/signature/trust"
 	"sekisho/image/oci"
 	"sekisho/policy/fact"
+	"sekisho/policy/scope"
 	"sekisho/store"
 )
 
@@ -29,6 +30,16 @@ type voucher struct {
 	trust    *trust.Set
 	people   *approval.People
 	insecure bool
+	plain    []string // patterns of registries without TLS
+}
+
+// voucher is what a gate's configuration names.
+func (c *admitConfig) voucher(a *app) (*voucher, error) {
+	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
+	if v != nil {
+		v.plain = c.plain
+	}
+	return v, err
 }
 
 // voucher reads trust.yaml and approvers.yaml; it is nil when neither is named.
@@ -60,16 +71,20 @@ type proof struct {
 // about verifies what lies beside an image. The digest says which image is
 // meant, the name where it is; the platform leads to it when the name is of an
 // index. What is signed of an index above counts too, when that lists the image.
-func (v *voucher) about(ctx context.Context, name, platform string, digest sekisho.Digest, above ...sekisho.Digest) (*proof, error) {
-	b, err := v.app.beside(ctx, name, platform, v.insecure)
+func (v *voucher) about(ctx context.Context, name, platform string, digest sekisho.Digest, above ...string) (*proof, error) {
+	insecure := v.insecure
+	if ref, err := scope.Parse(name); err == nil && scope.Any(v.plain, ref.Registry) {
+		insecure = true
+	}
+	b, err := v.app.beside(ctx, name, platform, insecure)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(b.subject.Digests, digest) { // the tag has moved, or the index has no such platform
 		return nil, sekisho.Errorf(sekisho.Unavailable, "%s points to another image than a moment ago", name).WithHint("name the image by its digest")
 	}
-	for _, d := range above {
-		if err := b.under(ctx, d); err != nil {
+	for _, at := range above {
+		if err := b.under(ctx, at); err != nil {
 			return nil, err
 		}
 	}
@@ -93,21 +108,22 @@ func (v *voucher) about(ctx context.Context, name, platform string, digest sekis
 	return p, nil
 }
 
-// under adds an index above the image, when it is there and lists it.
-func (b *beside) under(ctx context.Context, d sekisho.Digest) error {
-	if slices.Contains(b.subject.Digests, d) {
+// under adds the index at a tag or digest, when it is there and lists the image.
+func (b *beside) under(ctx context.Context, at string) error {
+	if slices.Contains(b.subject.Digests, sekisho.Digest(at)) {
 		return nil
 	}
-	raw, _, err := b.source.Manifest(ctx, string(d))
+	raw, d, err := b.source.Manifest(ctx, at)
 	if sekisho.KindOf(err) == sekisho.NotFound {
-		return nil // a configuration's digest, or an index of another repository
+		return nil // a configuration's digest, a tag that is gone, or an index of another repository
 	}
 	if err != nil {
 		return err
 	}
 	var index oci.Document
-	if json.Unmarshal(raw, &index) == nil && slices.ContainsFunc(index.Manifests, func(m oci.Descriptor) bool { return m.Digest == b.subject.Digests[0] }) {
-		b.subject.Digests, b.subject.Manifests = append(b.subject.Digests, d), append(b.subject.Manifests, raw)
+	if json.Unmarshal(raw, &index) == nil && !slices.Contains(b.subject.Digests, d.Digest) &&
+		slices.ContainsFunc(index.Manifests, func(m oci.Descriptor) bool { return m.Digest == b.subject.Digests[0] }) {
+		b.subject.Digests, b.subject.Manifests = append(b.subject.Digests, d.Digest), append(b.subject.Manifests, raw)
 	}
 	return nil
 }
@@ -163,11 +179,16 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	if !ok {
 		return nil // built here, or of an archive: nothing can lie beside it
 	}
-	p, err := v.about(ctx, name, "", i.Digest, above(i, digests)...)
+	p, err := v.about(ctx, name, "", i.Digest, above(i, digests, cmp.Or(reference, i.ScannedAs))...)
 	if err != nil {
 		return fmt.Errorf("verify what was signed: %w", err)
 	}
 	before := *i
+	for _, d := range p.place.subject.Digests[1:] {
+		if !slices.Contains(i.Indexes, d) && len(i.Indexes) < maxIndexes {
+			i.Indexes = append(slices.Clone(i.Indexes), d)
+		}
+	}
 	p.fill(i)
 	kept := !slices.ContainsFunc(digests, func(d sekisho.Digest) bool { return facts.Version(d) == "" })
 	if kept && reflect.DeepEqual(before, *i) {
@@ -177,12 +198,18 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	return err
 }
 
-// above are the digests of an image that may be of indexes.
-func above(i *fact.Image, digests []sekisho.Digest) (list []sekisho.Digest) {
-	for _, d := range digests {
-		if d != i.Digest && d != i.ID {
-			list = append(list, d)
+// maxIndexes bounds the indexes that are remembered of an image.
+const maxIndexes = 16
+
+// above are the digests and tags where indexes may be that list an image.
+func above(i *fact.Image, digests []sekisho.Digest, reference string) (list []string) {
+	for _, d := range append(slices.Clone(i.Indexes), digests...) {
+		if d != i.Digest && d != i.ID && !slices.Contains(list, string(d)) {
+			list = append(list, string(d))
 		}
+	}
+	if n := strings.LastIndexByte(reference, ':'); n > strings.LastIndexByte(reference, '/') && !strings.Contains(reference, "@") {
+		list = append(list, reference[n+1:])
 	}
 	return list
 }
@@ -239,7 +266,7 @@ func (a *app) factsVerify(ctx context.Context, shared *admitFlags, only []string
 	if err != nil {
 		return err
 	}
-	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
+	v, err := c.voucher(a)
 	if err != nil {
 		return err
 	}
@@ -255,7 +282,7 @@ func (a *app) factsVerify(ctx context.Context, shared *admitFlags, only []string
 // so that an approval given or taken back is known to a gate that must not ask
 // while it decides. It ends with the context.
 func (g *gate) reverify(ctx context.Context, a *app) {
-	v, err := a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure)
+	v, err := g.config.voucher(a)
 	if v == nil && err == nil {
 		return
 	}
@@ -268,7 +295,7 @@ func (g *gate) reverify(ctx context.Context, a *app) {
 		case <-tick.C:
 		}
 		// The files are read again: trust may have been withdrawn.
-		if v, err = a.voucher(g.config.Trust, g.config.Approvers, g.config.Insecure); err == nil {
+		if v, err = g.config.voucher(a); err == nil {
 			_, err = v.refresh(ctx, g.facts, nil)
 		}
 		if err != nil && ctx.Err() == nil {

@@ -57,6 +57,16 @@ func (s *Signer) SignBundle(ctx context.Context, to *registry.Repository, image 
 	return s.attach(ctx, to, image, e, envelope.SignType)
 }
 
+// Bundle makes a bundle to be kept as a file: a statement about an image, or,
+// with envelope.SignType, a signature of it.
+func (s *Signer) Bundle(name string, image sekisho.Digest, predicateType string, predicate json.RawMessage) ([]byte, error) {
+	e, err := s.seal(envelope.NewStatement(name, image, predicateType, predicate))
+	if err != nil {
+		return nil, err
+	}
+	return envelope.NewBundle(e, hint(s.Key.Public))
+}
+
 // Attest writes a statement about the image: a bundle that refers to it and, with
 // legacy, also a layer under the tag sha256-HEX.att, where cosign 2 looks.
 func (s *Signer) Attest(ctx context.Context, to *registry.Repository, image oci.Descriptor, predicateType string, predicate json.RawMessage, legacy bool) (sekisho.Digest, error) {

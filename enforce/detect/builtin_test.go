@@ -79,7 +79,7 @@ func escapePairs() map[string]pair {
 		"escape-device":         {reads("/dev/vda1", "debugfs"), reads("/dev/urandom", "worker")},
 		"kernel-module":         {event(sekisho.EventModule, "insmod x.ko"+below, fails(1)), event(sekisho.EventModule, "modprobe overlay < systemd", host)},
 		"bpf-load":              {event(sekisho.EventBPF, "worker"+below, number(5)), event(sekisho.EventBPF, "worker"+below, number(1))},
-		"page-fault-handler":    {event(sekisho.EventNone, "x"+below, call("userfaultfd"), user("app", 1000), result(4)), event(sekisho.EventNone, "java"+below, call("userfaultfd"), user("app", 1000), result(4))},
+		"page-fault-handler":    {event(sekisho.EventFault, "x"+below, call("userfaultfd"), user("app", 1000), result(4)), event(sekisho.EventFault, "java"+below, call("userfaultfd"), user("app", 1000), result(4))},
 		"container-client":      {exec("kubectl get pods" + below), exec("kubectl get pods < bash", host)},
 		"chroot-host":           {exec("chroot /host bash" + below), exec("chroot --userspec=www /srv/jail worker" + below)},
 	}

@@ -96,7 +96,7 @@ func kernelActions() []action {
 		on("PTRACE attached to process", event(sekisho.EventPtrace, "tool < runner", number(16))),
 		on("System procs network activity", conn(sekisho.EventConnect, "tcp", "10.2.3.4:8080", "sha1sum < runner")),
 		on("Unexpected UDP Traffic", conn(sekisho.EventConnect, "udp", outside+":9999", "tool < runner")),
-		on("Unprivileged Delegation of Page Faults Handling to a Userspace Process", event(sekisho.EventNone, "tool < runner", call("userfaultfd"), user("app", 1000), result(4))),
+		on("Unprivileged Delegation of Page Faults Handling to a Userspace Process", event(sekisho.EventFault, "tool < runner", call("userfaultfd"), user("app", 1000), result(4))),
 	}
 }
 

@@ -33,6 +33,7 @@ func Assessable() []string {
 type Image struct {
 	ScannedAs    string               `json:"scanned_as,omitempty"` // the reference that was scanned
 	Digest       sekisho.Digest       `json:"digest,omitempty"`     // of the manifest
+	Indexes      []sekisho.Digest     `json:"indexes,omitempty"`    // that list it: what is signed of one is signed of it
 	ID           sekisho.Digest       `json:"id,omitempty"`         // of the configuration
 	Assessed     []string             `json:"assessed"`             // of the kinds above; what is not in it is not known
 	Packages     []sekisho.Package    `json:"packages"`
@@ -116,7 +117,8 @@ type Request struct {
 	Name        *scope.Reference `json:"-"`                   // Reference, when it has been read already
 	Environment *string          `json:"environment,omitempty"`
 	Host        *string          `json:"host,omitempty"`
-	Workload    *Workload        `json:"workload,omitempty"` // nil when an image is judged on its own
+	TagFixed    *bool            `json:"tag_fixed,omitempty"` // the gate knows that the tag cannot be moved, or saw it moved; wins over Image.TagImmutable
+	Workload    *Workload        `json:"workload,omitempty"`  // nil when an image is judged on its own
 }
 
 // Workload is how the image is to run: one container with what it inherits.

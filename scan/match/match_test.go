@@ -41,9 +41,13 @@ func (k known) Feeds(ecosystem string) (feeds []string) {
 	return feeds
 }
 
-func (k known) Detail(feed, _, id string) (advisory.Detail, bool, error) {
-	d, ok := k.details[feed+" "+id]
-	return d, ok, nil
+func (k known) Details(feed, _ string, ids []string, each func(int, advisory.Detail)) error {
+	for i, id := range ids {
+		if d, ok := k.details[feed+" "+id]; ok {
+			each(i, d)
+		}
+	}
+	return nil
 }
 
 func (k known) Signal(cve string) (advisory.Signal, error) { return k.signals[cve], nil }
@@ -108,6 +112,10 @@ func TestSourceVersion(t *testing.T) {
 	r.Source = true
 	db := known{records: map[string][]advisory.Record{"debian": {r}}}
 	if got := told(report(t, db, nil, deb("gcc", "4:12.2.0-3", "gcc-defaults", "1.202"))); got != "gcc CVE-1 fixed 1.203" {
+		t.Errorf("got %q", got)
+	}
+	// a bill of materials that names no source
+	if got := told(report(t, db, nil, deb("gcc-defaults", "1.202", "", ""))); got != "gcc-defaults CVE-1 fixed 1.203" {
 		t.Errorf("got %q", got)
 	}
 }

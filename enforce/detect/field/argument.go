@@ -60,12 +60,12 @@ func paths(e *sekisho.Event, typ, key string, v *Value) (ok, known bool) {
 			}
 			return set(e.Path)
 		}
-	case sekisho.EventUnlink:
-		// unlink(2) calls it path, unlinkat(2) name.
-		if key == "path" && typ == "unlink" || key == "name" && typ == "unlinkat" {
+	case sekisho.EventUnlink, sekisho.EventRmdir:
+		// unlinkat(2), which removes directories too, calls it name, the others path.
+		if key == "name" && typ == "unlinkat" || key == "path" && typ != "unlinkat" {
 			return set(e.Path)
 		}
-	case sekisho.EventMkdir, sekisho.EventRmdir:
+	case sekisho.EventMkdir:
 		if key == "path" {
 			return set(e.Path)
 		}
