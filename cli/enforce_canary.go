@@ -97,7 +97,11 @@ func (a *app) fly(ctx context.Context, s *settings.Settings) []enforce.Proof {
 	if h := a.Getenv("DOCKER_HOST"); h != "" {
 		env = append(env, "DOCKER_HOST="+h)
 	}
-	return canary.Fly(ctx, canary.Options{Name: name, Docker: []string{"docker"}, Env: env, Binary: self, Actor: []string{"enforce", "canary-actor"}, Enabled: map[string]bool{canary.Drift: true}, Now: time.Now})
+	list := canary.Fly(ctx, canary.Options{Name: name, Docker: []string{"docker"}, Env: env, Binary: self, Actor: []string{"enforce", "canary-actor"}, Enabled: map[string]bool{canary.Drift: true}, Now: time.Now})
+	if err := enforce.WriteProofs(s.State, list); err != nil {
+		return fail(err)
+	}
+	return list
 }
 
 func (a *app) enforceReleaseCommand(f *enforcerFlags) *cobra.Command {

@@ -116,9 +116,12 @@ type Options struct {
 const (
 	evidenceQueue = 1 << 16
 	judgeQueue    = 1 << 15
-	orderQueue    = 1 << 10
+	orderQueue    = 1 << 8
 	fileQueue     = 1 << 12
 )
+
+// responders work side by side; orders about one container keep their order.
+const responders = 4
 
 // Enforcer is one run of the enforcer.
 type Enforcer struct {
@@ -127,7 +130,7 @@ type Enforcer struct {
 	profiles *profiles
 	evidence *queue[*sekisho.Event]
 	judging  *queue[*sekisho.Event]
-	orders   *queue[*respond.Order]
+	lanes    [responders]*lane
 	files    *queue[file]
 	alerts   *fold
 	cap      *limit
@@ -136,7 +139,6 @@ type Enforcer struct {
 	events   atomic.Uint64
 	failed   atomic.Uint64 // events that the log could not keep
 	mu       sync.Mutex    // of what the judge and housekeeping share
-	sealed   map[string]time.Time
 	seen     *seenFiles
 	lastSave time.Time
 	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
@@ -159,8 +161,11 @@ func New(o Options) (*Enforcer, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Enforcer{Options: o, profiles: p, table: newTable(), state: st, sealed: map[string]time.Time{}, seen: newSeenFiles(),
-		evidence: newQueue[*sekisho.Event](evidenceQueue), judging: newQueue[*sekisho.Event](judgeQueue), orders: newQueue[*respond.Order](orderQueue), files: newQueue[file](fileQueue)}
+	e := &Enforcer{Options: o, profiles: p, table: newTable(), state: st, seen: newSeenFiles(),
+		evidence: newQueue[*sekisho.Event](evidenceQueue), judging: newQueue[*sekisho.Event](judgeQueue), files: newQueue[file](fileQueue)}
+	for i := range e.lanes {
+		e.lanes[i] = &lane{orders: newQueue[*respond.Order](orderQueue), sealed: map[string]time.Time{}}
+	}
 	e.alerts = newFold(time.Duration(o.Settings.Fold))
 	e.cap = newLimit(o.Settings.Cap.Instances, time.Duration(o.Settings.Cap.Window), st.doc.Acted)
 	return e, nil
@@ -181,8 +186,16 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return e.keep() })
 	group.Go(func() error { e.judgeAll(); e.files.close(); return nil })
-	group.Go(func() error { e.scanAll(); e.orders.close(); return nil })
-	group.Go(func() error { e.respondAll(work); return nil })
+	group.Go(func() error {
+		e.scanAll()
+		for _, l := range e.lanes {
+			l.orders.close()
+		}
+		return nil
+	})
+	for _, l := range e.lanes {
+		group.Go(func() error { e.respondAll(work, l); return nil })
+	}
 	ended := make(chan struct{})
 	group.Go(func() error { return e.keepHouse(ended) })
 	err := e.Sensor.Run(ctx, e.Handle)

@@ -185,6 +185,9 @@ func Class(origin string) string {
 // usual learns from an event, or holds it against the profile. What is new is
 // proposed, never taken over.
 func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, service, name string, drifted bool) {
+	if setup(ev) {
+		return
+	}
 	if mode == profile.Learn {
 		e.profiles.learn(service, ev)
 		return
@@ -198,6 +201,13 @@ func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, ser
 	}
 	e.profiles.propose(name, service, ev)
 	e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: d.Kind, What: d.What, Why: d.Why, Mode: mode, Event: ev, Container: ev.Container}, settings.OnProfile)
+}
+
+// setup says whether a container's runtime did something before it became the
+// container's first program: its own executable has no path in there.
+func setup(ev *sekisho.Event) bool {
+	p := ev.Process
+	return p != nil && ev.Kind != sekisho.EventExec && (p.Path == "/" || p.Path == "" || p.Origin == sekisho.OriginHost)
 }
 
 func (e *Enforcer) match(ev *sekisho.Event, c *sekisho.Container, mode string) {
@@ -258,7 +268,7 @@ func (e *Enforcer) respond(a *Alert, on string) {
 		if act != settings.Alert {
 			a.Done = DoneOrdered + " " + act
 		}
-		if !e.orders.put(o, act != settings.Alert) && act != settings.Alert {
+		if !e.lane(a.Container.ID).orders.put(o, act != settings.Alert) && act != settings.Alert {
 			a.Done = DoneDropped
 		}
 	}

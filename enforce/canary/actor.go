@@ -21,7 +21,7 @@ const (
 )
 
 // forbidden is an address of RFC 5737 that nobody has.
-const forbidden = "192.0.2.1:4444"
+const forbidden = "203.0.113.77:4444"
 
 // Act is what runs in the container: it tries everything and prints results.
 func Act(ctx context.Context, w io.Writer) error {
