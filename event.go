@@ -46,6 +46,7 @@ const (
 	EventDenied               // the enforcer denied what the process tried
 	EventLost                 // events were lost: Number of them, Path says of which class
 	EventCgroup               // a container's cgroup was made or removed
+	EventFault                // page faults of a process are given to itself: userfaultfd(2)
 )
 
 // Origins of an executable or library: where its content comes from.
@@ -122,7 +123,8 @@ type Process struct {
 	TTY       uint32    `json:"tty,omitempty"`     // device number of the controlling terminal
 	Session   int       `json:"session,omitempty"` // pid of the session's leader
 	Leader    bool      `json:"group_leader,omitempty"`
-	Origin    string    `json:"origin"` // of the executable
+	Origin    string    `json:"origin"`             // of the executable
+	Replaces  bool      `json:"replaces,omitempty"` // of origin upper: the image has a file of this name too, and it was changed or only touched
 	Digest    Digest    `json:"digest,omitempty"`
 	Inode     uint64    `json:"inode,omitempty"`
 	Device    uint64    `json:"device,omitempty"`

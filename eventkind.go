@@ -7,7 +7,7 @@ var eventNames = [...]string{
 	EventUnlink: "unlink", EventLink: "link", EventSymlink: "symlink", EventMkdir: "mkdir", EventRmdir: "rmdir", EventChmod: "chmod", EventChown: "chown",
 	EventMount: "mount", EventMap: "map", EventConnect: "connect", EventAccept: "accept", EventListen: "listen", EventSend: "send", EventReceive: "receive",
 	EventSocket: "socket", EventDNS: "dns", EventDup: "dup", EventSetuid: "setuid", EventCapability: "capability", EventSetns: "setns", EventUnshare: "unshare",
-	EventPtrace: "ptrace", EventModule: "module", EventBPF: "bpf", EventIOUring: "io_uring", EventKill: "kill", EventDenied: "denied", EventLost: "lost", EventCgroup: "cgroup",
+	EventPtrace: "ptrace", EventModule: "module", EventBPF: "bpf", EventIOUring: "io_uring", EventKill: "kill", EventDenied: "denied", EventLost: "lost", EventCgroup: "cgroup", EventFault: "userfaultfd",
 }
 
 // String returns the kind's name.

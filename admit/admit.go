@@ -9,6 +9,7 @@ package admit
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -166,6 +167,9 @@ func worse(a, b string) string {
 	return sekisho.Allow
 }
 
+// maxNoted is how many reasons of one image the audit log keeps.
+const maxNoted = 300
+
 // note writes the decision to the audit log, one entry an image.
 func (g *Gate) note(q Question, a *Answer, start time.Time) error {
 	if g.Log == nil || q.DryRun {
@@ -176,6 +180,9 @@ func (g *Gate) note(q Question, a *Answer, start time.Time) error {
 		d := a.Images[i]
 		e := audit.Entry{Time: start, Actor: q.Actor, Action: q.Action, Gate: q.Gate, Subject: q.Subject, Result: d.Result, Facts: a.Facts[i], Latency: a.Latency,
 			Reasons: d.Reasons, Details: map[string]string{"image": q.Images[i].Reference, "digest": string(q.Images[i].Digest)}}
+		if n := len(e.Reasons) - maxNoted; n > 0 { // an entry has a bound, and a decision must not fail for it
+			e.Reasons, e.Details["reasons_left_out"] = e.Reasons[:maxNoted], strconv.Itoa(n)
+		}
 		if e.Action == "" {
 			e.Action = "admit"
 		}

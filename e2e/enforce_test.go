@@ -17,6 +17,7 @@ import (
 	"sekisho"
 	"sekisho/enforce/container"
 	"sekisho/enforce/sensor"
+	"sekisho/internal/mkimage"
 )
 
 // ear is a sensor whose events a test looks through.
@@ -95,10 +96,6 @@ func ran(words ...string) func(*sekisho.Event) bool {
 	}
 }
 
-func killed(path string) func(*sekisho.Event) bool {
-	return func(e *sekisho.Event) bool { return e.Kind == sekisho.EventKill && e.Path == path }
-}
-
 // TestEnforceDocker hears the first program of a container of 50 ms with the
 // container's name, image and labels, and the files that a drifted program
 // would have made are not there.
@@ -118,43 +115,117 @@ func TestEnforceDocker(t *testing.T) {
 	if p.Origin != sekisho.OriginImage || p.Path != "/bin/busybox" || p.Directory != "/" || p.UID != 1 || p.InnerPID != 1 || p.Container != c.ID {
 		t.Errorf("the first program: %+v", p)
 	}
-	if first := e.all(func(x *sekisho.Event) bool { return x.Container != nil && x.Container.Name == "short" && x.Kind == sekisho.EventExec })[0]; first != x {
+	if first := e.all(func(x *sekisho.Event) bool {
+		return x.Container != nil && x.Container.Name == "short" && x.Kind == sekisho.EventExec
+	})[0]; first != x {
 		t.Errorf("an earlier program was said to be the container's: %v", first.Process)
 	}
 	must(t, engine(env, "exec", "before", "/bin/busybox", "echo", "second"))
 	if x := e.await("a program in a container that ran before", ran("/bin/busybox", "echo", "second")); x.Container == nil || x.Container.Name != "before" {
 		t.Errorf("a program in a container that ran before: %+v", x.Container)
 	}
-	for _, x := range e.all(func(x *sekisho.Event) bool { return x.Kind == sekisho.EventExec && strings.Contains(strings.Join(x.Process.Args, " "), "runc") }) {
+	for _, x := range e.all(func(x *sekisho.Event) bool {
+		return x.Kind == sekisho.EventExec && strings.Contains(strings.Join(x.Process.Args, " "), "runc")
+	}) {
 		if x.Container != nil {
 			t.Errorf("the runtime was taken for the container's: %v", x.Process.Args)
 		}
 	}
 }
 
-// drifts are ways to run what is not in the image, and whether one is killed.
-var drifts = []struct{ name, script string }{
-	{"written", "cp /bin/busybox /tmp-x; /tmp-x touch /witness"},
-	{"renamed", "cp /bin/busybox /a; mv /a /sbin-x; /sbin-x touch /witness"},
-	{"hard link", "cp /bin/busybox /a; ln /a /b; /b touch /witness"},
-	{"in memory", "cp /bin/busybox /dev/shm/x; /dev/shm/x touch /witness"},
-	{"over the image's", "cp /bin/busybox /new; cat /new > /bin/second; /bin/second touch /witness"},
+// actors is an image with a shell, a program that does what the tests look
+// for, and one that is linked dynamically with its loader and library.
+func actors(t *testing.T) string {
+	t.Helper()
+	need(t, true, "/bin/busybox", "go", "cp")
+	dir := t.TempDir()
+	must(t, os.MkdirAll(dir+"/bin", 0o755))
+	must(t, os.MkdirAll(dir+"/lib64", 0o755))
+	build := exec.Command("go", "build", "-o", dir+"/bin/actor", "./testdata/actor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the actor: %v: %s", err, out)
+	}
+	libraries, err := exec.Command("ldd", "/usr/bin/touch").Output()
+	must(t, err)
+	copies := [][2]string{{"/bin/busybox", "/bin/busybox"}, {"/usr/bin/touch", "/bin/touch"}}
+	for _, w := range strings.Fields(string(libraries)) {
+		if strings.HasPrefix(w, "/") {
+			copies = append(copies, [2]string{w, w})
+		}
+	}
+	for _, c := range copies {
+		to := filepath.Join(dir, c[1])
+		must(t, os.MkdirAll(filepath.Dir(to), 0o755))
+		if out, err := exec.Command("cp", "-L", c[0], to).CombinedOutput(); err != nil {
+			t.Fatalf("copy %s: %v: %s", c[0], err, out)
+		}
+	}
+	archive := filepath.Join(t.TempDir(), "actors.tar")
+	f, err := os.Create(archive)
+	must(t, err)
+	must(t, mkimage.Docker(f, mkimage.Image{Name: "actors:1.0", Run: map[string]any{"Cmd": []string{"/bin/busybox", "sleep", "600"}}, Layers: []mkimage.Layer{{Dir: dir, By: "COPY actors"}}}))
+	must(t, f.Close())
+	return archive
+}
+
+// stage is an engine with the actors' image.
+type stage struct {
+	t   *testing.T
+	env map[string]string
+}
+
+func newStage(t *testing.T) stage {
+	s := stage{t, docker(t, "overlay2")}
+	must(t, engine(s.env, "load", "-i", actors(t)))
+	return s
+}
+
+// run runs a command in a new container, which stays until the test ends.
+func (s stage) run(name string, options []string, words ...string) (string, error) {
+	args := append([]string{"run", "--name", name, "--network=none"}, options...)
+	cmd := exec.Command("docker", append(append(args, "actors:1.0"), words...)...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.env["DOCKER_HOST"])
+	out, err := cmd.CombinedOutput()
+	s.t.Cleanup(func() { must(s.t, engine(s.env, "rm", "-f", name)) })
+	return string(out), err
+}
+
+// of looks for events of a kind in a container.
+func of(name string, kind sekisho.EventKind) func(*sekisho.Event) bool {
+	return func(e *sekisho.Event) bool { return e.Kind == kind && e.Container != nil && e.Container.Name == name }
+}
+
+// drifts are ways to run what is not in the image.
+var drifts = []struct{ name, script, origin string }{
+	{"written", "cp /bin/actor /x; /x touch /witness", sekisho.OriginUpper},
+	{"renamed", "cp /bin/actor /a; mv /a /bin/sh; /bin/sh touch /witness", sekisho.OriginUpper},
+	{"linked", "cp /bin/actor /a; ln /a /b; /b touch /witness", sekisho.OriginUpper},
+	{"changed", "cat /bin/actor > /bin/touch; /bin/touch touch /witness", sekisho.OriginUpper},
+	{"a file system in memory", "cp /bin/actor /mem/x; /mem/x touch /witness", sekisho.OriginMemory},
+	{"memfd", "/bin/actor memfd /witness", sekisho.OriginMemory},
+	{"unlinked", "/bin/actor unlinked /witness", sekisho.OriginDeleted},
+	{"a shell's own child", "cp /bin/actor /x; ( ( /x touch /witness ) )", sekisho.OriginUpper},
+	{"the loader's argument", "cp /bin/touch /x; /lib64/ld-linux-x86-64.so.2 /x /witness", sekisho.OriginUpper},
+	{"a preloaded library", "cp /lib/x86_64-linux-gnu/libc.so.6 /x.so; LD_PRELOAD=/x.so /bin/touch /witness", sekisho.OriginUpper},
+	{"mapped", "cp /bin/actor /x; /bin/actor map /x /witness", sekisho.OriginUpper},
+	{"mapped, then made executable", "cp /bin/actor /x; /bin/actor protect /x /witness", sekisho.OriginUpper},
+	{"a volume", "cp /bin/actor /volume/x; /volume/x touch /witness", sekisho.OriginVolume},
 }
 
 // TestDriftKilled holds that no instruction of a program which is not in the
 // image runs, and that what is in the image does.
 func TestDriftKilled(t *testing.T) {
-	env := docker(t, "overlay2")
-	must(t, engine(env, "load", "-i", shellArchive(t)))
-	e := listen(t, sensor.Options{Default: sensor.Policy{Mode: sensor.KillUpper | sensor.KillMemory}})
+	s := newStage(t)
+	e := listen(t, sensor.Options{Default: sensor.Policy{Mode: sensor.KillUpper | sensor.KillMemory | sensor.KillVolume | sensor.KillMapped}})
+	short := strings.NewReplacer("cp ", "/bin/busybox cp ", "mv ", "/bin/busybox mv ", "ln ", "/bin/busybox ln ", "cat ", "/bin/busybox cat ")
+	options := []string{"--tmpfs", "/mem:exec", "-v", "/volume"}
 	shell := func(name, script string) (string, error) {
-		cmd := exec.Command("docker", "run", "--name", name, "--network=none", "--user=0", "app:1.0", "/bin/busybox", "sh", "-c", strings.NewReplacer("cp ", "/bin/busybox cp ", "mv ", "/bin/busybox mv ", "ln ", "/bin/busybox ln ", "cat ", "/bin/busybox cat ").Replace(script))
-		cmd.Env = append(os.Environ(), "DOCKER_HOST="+env["DOCKER_HOST"])
-		out, err := cmd.CombinedOutput()
-		return string(out), err
+		return s.run(name, options, "/bin/busybox", "sh", "-c", short.Replace(script))
 	}
-	if out, err := shell("good", "/bin/busybox touch /witness && echo well"); err != nil || !strings.Contains(out, "well") {
-		t.Fatalf("the image's own program: %v: %s", err, out)
+	if out, err := shell("good", "/bin/touch /a && /bin/actor touch /witness && /lib64/ld-linux-x86-64.so.2 /bin/touch /b && echo well"); err != nil || !strings.Contains(out, "well") {
+		t.Fatalf("the image's own programs: %v: %s", err, out)
 	}
 	for i, d := range drifts {
 		name := fmt.Sprintf("drift%d", i)
@@ -162,19 +233,17 @@ func TestDriftKilled(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: the shell ended well: %s", d.name, out)
 		}
-		x := e.await(d.name+" is killed", func(x *sekisho.Event) bool {
-			return x.Kind == sekisho.EventKill && x.Container != nil && x.Container.Name == name
-		})
-		if x.Origin == sekisho.OriginImage {
-			t.Errorf("%s: origin %q", d.name, x.Origin)
+		x := e.await(d.name+" is killed", of(name, sekisho.EventKill))
+		if x.Origin != d.origin {
+			t.Errorf("%s: origin %q, want %q", d.name, x.Origin, d.origin)
 		}
 		if _, err := os.Stat(filepath.Join(x.Container.Upper, "witness")); !os.IsNotExist(err) {
 			t.Errorf("%s: the killed program left a file: %v", d.name, err)
 		}
-		must(t, engine(env, "rm", "-f", name))
 	}
-	if list := e.all(func(x *sekisho.Event) bool { return x.Kind == sekisho.EventKill && x.Container == nil }); len(list) > 0 {
-		t.Errorf("a process of the host was killed: %v", list[0].Process)
+	if list := e.all(func(x *sekisho.Event) bool {
+		return x.Kind == sekisho.EventKill && (x.Container == nil || x.Container.Name == "good")
+	}); len(list) > 0 {
+		t.Errorf("what is not drift was killed: %v", list[0].Process)
 	}
-	must(t, engine(env, "rm", "-f", "good"))
 }

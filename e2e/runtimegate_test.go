@@ -92,3 +92,66 @@ func TestRuntimeGate(t *testing.T) {
 		t.Errorf("the runtime is not back: %v %s", err, out)
 	}
 }
+
+// TestRuntimeGateContainerd puts the gate in the runtime's place of a real
+// containerd, and moves names while it does not look.
+func TestRuntimeGateContainerd(t *testing.T) {
+	need(t, true, "containerd", "ctr", "runc")
+	dir, err := os.MkdirTemp("", "sekisho-c-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := dir + "/c.sock"
+	self, err := os.Executable()
+	must(t, err)
+	must(t, os.MkdirAll(dir+"/bin", 0o755))
+	must(t, os.Symlink(self, dir+"/bin/runc"))
+	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy, "runtime.yaml": fmt.Sprintf("runtime: /usr/sbin/runc\nsocket: %[1]s/admit.sock\ncontainerd: %[1]s/c.sock\ndeadline: 30s\n", dir),
+		"config.toml": fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n address = %q\n[ttrpc]\n address = %q\n", dir+"/root", dir+"/state", socket, socket+".ttrpc")} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	t.Setenv("SEKISHO_RUNTIME_CONFIG", dir+"/runtime.yaml")
+	t.Setenv("PATH", dir+"/bin:"+os.Getenv("PATH"))
+	env := map[string]string{"CONTAINERD_ADDRESS": socket, "DOCKER_HOST": "unix://" + dir + "/none"}
+	service(t, env, "admit", "node", "serve", "--config", dir+"/admit.yaml", "--socket", dir+"/admit.sock")
+	start(t, func() bool { return exec.Command("ctr", "-a", socket, "version").Run() == nil }, "containerd", "--config", dir+"/config.toml")
+	ctr := func(args ...string) (bool, string) {
+		out, err := exec.Command("ctr", append([]string{"-a", socket, "-n", "team"}, args...)...).CombinedOutput()
+		return err == nil, string(out)
+	}
+	do := func(args ...string) {
+		t.Helper()
+		if ok, out := ctr(args...); !ok {
+			t.Errorf("ctr %v: %s", args, out)
+		}
+	}
+	deny := func(words string, args ...string) {
+		t.Helper()
+		if ok, out := ctr(args...); ok || !strings.Contains(out, words) {
+			t.Errorf("ctr %v: succeeded %v, want a denial with %q: %s", args, ok, words, out)
+		}
+	}
+	do("images", "import", archiveOf(t, "app:1.0", "x"))
+	do("images", "import", archiveOf(t, "evil:1.0", "evil"))
+	const app, evil = "docker.io/library/app:1.0", "docker.io/library/evil:1.0"
+	do("run", "--rm", app, "a", "/bin/busybox", "true")
+	deny("package evil 1.0.0 is denied", "run", "--rm", evil, "b", "/bin/busybox", "true")
+	do("run", "-d", app, "live")
+	t.Cleanup(func() { ctr("task", "rm", "-f", "live") })
+	do("task", "exec", "--exec-id", "e", "live", "/bin/busybox", "true")
+
+	do("container", "create", evil, "moved", "/bin/busybox", "true")
+	do("images", "tag", "--force", app, evil) // the record of the container now names a good image
+	deny("the name moved", "task", "start", "moved")
+
+	coverage := []string{"admit", "coverage", "--config", dir + "/admit.yaml", "--fail", "--format", "json"}
+	if status, out, fail := run(t, env, coverage...); status != 0 || !strings.Contains(out, `"state": "judged"`) || !strings.Contains(out, `"namespace": "team"`) || !strings.Contains(out, "docker\"") {
+		t.Errorf("coverage: status %d %s %s", status, out, fail)
+	}
+	must(t, os.WriteFile(dir+"/runtime.yaml", []byte("runtime: /usr/sbin/runc\nsocket: "+dir+"/none.sock\non_error: allow\n"), 0o600)) // a gate that is open sees nothing
+	do("images", "import", archiveOf(t, "third:1.0", "y"))
+	do("run", "-d", "docker.io/library/third:1.0", "unseen")
+	t.Cleanup(func() { ctr("task", "rm", "-f", "unseen") })
+	if status, out, fail := run(t, env, coverage...); status != 3 || !strings.Contains(out, `"state": "unjudged"`) || !strings.Contains(fail, "1 of 2 running containers") {
+		t.Errorf("coverage: status %d %s %s", status, out, fail)
+	}
+}

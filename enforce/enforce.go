@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,11 +50,17 @@ type Match struct {
 	Severity string // low, medium, high, critical
 	Output   string
 	Tags     []string
+	Count    int            // events that it stands for; 0 for one
+	Note     string         // key of a text: repeated, demoted
+	Event    *sekisho.Event // nil for the one that was observed
+	Folded   bool           // told already: to be answered, not to be told
 }
 
-// Rules are detection rules.
+// Rules are detection rules. Observe judges an event; Flush tells what was
+// folded until now.
 type Rules interface {
-	Match(*sekisho.Event) []Match
+	Observe(now time.Time, e *sekisho.Event) []Match
+	Flush(now time.Time) []Match
 }
 
 // Log keeps events.
@@ -68,9 +76,10 @@ type Responder interface {
 }
 
 // Drift tells a file that was only touched from one that differs from the
-// image.
+// image, and knows the script that an interpreter was given.
 type Drift interface {
 	Touched(*sekisho.Event) bool
+	Script(*sekisho.Event) (path string, drifted bool)
 }
 
 // Malware looks for malware in a file of a container; it returns the names of
@@ -130,6 +139,7 @@ type Enforcer struct {
 	sealed   map[string]time.Time
 	seen     *seenFiles
 	lastSave time.Time
+	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
 }
 
 // New makes an enforcer ready: profiles are read, the state of the run before
@@ -202,9 +212,7 @@ func (e *Enforcer) Handle(ev *sekisho.Event) {
 }
 
 func (e *Enforcer) number(ev *sekisho.Event) {
-	if ev.Seq == 0 {
-		ev.Seq = e.seq.Add(1)
-	}
+	ev.Seq = e.seq.Add(1)
 	if ev.Time.IsZero() {
 		ev.Time = e.Now().UTC()
 	}
@@ -222,10 +230,13 @@ func (e *Enforcer) attribute(ev *sekisho.Event) *entry {
 		return nil
 	}
 	entry, news := e.table.see(ev.Container, ev.Time)
-	if ev.Kind == sekisho.EventCgroup && ev.Result < 0 {
-		entry.end(ev.Time)
+	made := false
+	if ev.Kind == sekisho.EventCgroup {
+		if made = ev.Flags == 0; !made && strings.Contains(path.Base(ev.Path), ev.Container.ID) {
+			entry.end(ev.Time)
+		}
 	}
-	if news {
+	if news || made { // a container has several cgroups; each has to be told
 		e.treat(entry)
 	}
 	return entry

@@ -224,7 +224,7 @@ func (s *Server) question(ctx context.Context, r *object.Request, c *Scope, o *o
 		}
 		for _, d := range found[i] {
 			q.Images = append(q.Images, admit.Image{Reference: containers[i].Image, Digest: d,
-				Request: fact.Request{Stage: fact.Run, Name: names[i], Environment: environment, Workload: &containers[i].Workload}})
+				Request: fact.Request{Stage: fact.Run, Name: names[i], Environment: environment, TagFixed: s.tagFixed(names[i]), Workload: &containers[i].Workload}})
 			q.of, q.lookup = append(q.of, &containers[i]), append(q.lookup, errs[i])
 		}
 	}
@@ -241,6 +241,22 @@ func (s *Server) known(image string) (*scope.Reference, []sekisho.Digest, error)
 		return &ref, []sekisho.Digest{ref.Digest}, nil
 	}
 	return &ref, nil, nil
+}
+
+// tagFixed tells whether a tag can be moved, where that is known: because the
+// operator says so of the registry, or because it was seen.
+func (s *Server) tagFixed(ref *scope.Reference) *bool {
+	if ref == nil || ref.Digest != "" {
+		return nil
+	}
+	if s.tags.strayed(*ref) {
+		return new(bool)
+	}
+	if scope.Any(s.Config.Resolve.Immutable, ref.Registry) {
+		yes := true
+		return &yes
+	}
+	return nil
 }
 
 // digests are those of the images that nodes may run for a reference: one for a

@@ -454,6 +454,37 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// TestStatic holds that a pod that a node shows stays visible, and that nobody
+// else passes by saying so.
+func TestStatic(t *testing.T) {
+	s := server(t, config)
+	p := pod("r.example/bad:1")
+	p["metadata"] = map[string]any{"name": "cart", "annotations": map[string]any{"kubernetes.io/config.mirror": "x"}}
+	p["spec"].(map[string]any)["nodeName"] = "n1"
+	r := request("shop", "system:node:n1", "CREATE", pods, p)
+	if out := s.Validate(t.Context(), r); out.Allowed {
+		t.Error("a user named like a node passes")
+	}
+	r.User.Groups = []string{"system:nodes"}
+	if out := s.Validate(t.Context(), r); !out.Allowed || len(out.Warnings) == 0 || s.log.find("admit.static-pod") == nil {
+		t.Errorf("a node's own pod: %+v", out)
+	}
+	if out := s.Mutate(t.Context(), r); out.Patch != nil {
+		t.Errorf("a node's own pod is changed: %s", out.Patch)
+	}
+}
+
+// TestImmutable holds what the control tag-immutable is told.
+func TestImmutable(t *testing.T) {
+	const policy = "name: fixed\nmode: deny\ncontrols: [{control: tag-immutable}]\n"
+	if out := server(t, config, policy).Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("r.example/clean:1"))); out.Allowed {
+		t.Error("a tag of which nothing is known passes")
+	}
+	if out := server(t, config+"resolve: {immutable: [r.example]}\n", policy).Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("r.example/clean:1"))); !out.Allowed {
+		t.Errorf("a tag that cannot be moved: %s", out.Status.Message)
+	}
+}
+
 type panics struct{}
 
 func (panics) Decide(context.Context, admit.Question) (*admit.Answer, error) { panic("boom") }

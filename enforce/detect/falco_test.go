@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"sekisho"
-	"sekisho/enforce/detect"
 )
 
 // action is what the public event generator does in one action, as events; the
@@ -136,7 +135,7 @@ func TestActions(t *testing.T) {
 	if len(list) != 66 {
 		t.Errorf("%d actions, want 66", len(list))
 	}
-	set := load(t, true, public(t)...)
+	set, defaults := load(t, true, public(t)...), load(t, false, public(t)...)
 	for _, a := range list {
 		// Rules that are disabled because they hold for ordinary life do not
 		// count, but for the one that the action is meant for.
@@ -146,7 +145,7 @@ func TestActions(t *testing.T) {
 		}
 		others := 0
 		for _, name := range got {
-			if r, _ := defaults(t).Find(name); name != a.rule && r.Enabled {
+			if r, _ := defaults.Find(name); name != a.rule && r.Enabled {
 				others++
 			}
 		}
@@ -154,11 +153,6 @@ func TestActions(t *testing.T) {
 			t.Errorf("%s: %d others fired: %s", a.rule, others, strings.Join(got, ", "))
 		}
 	}
-}
-
-func defaults(t *testing.T) *detect.Set {
-	t.Helper()
-	return load(t, false, public(t)...)
 }
 
 // TestQuiet holds that rules do not hold for ordinary events.

@@ -42,6 +42,28 @@ func (s *Sensor) decode(b []byte, f func(*sekisho.Event)) {
 		if len(b) >= fixedSize {
 			s.cgroup((*cgroupEvent)(unsafe.Pointer(h)), b[fixedSize:], f)
 		}
+	case sekisho.EventCapability, sekisho.EventIOUring:
+		if len(b) >= int(unsafe.Sizeof(numberEvent{})) {
+			e := s.event(h)
+			e.Number = (*numberEvent)(unsafe.Pointer(h)).Number
+			s.emit(e, f)
+		}
+	case sekisho.EventDNS:
+		if len(b) >= int(unsafe.Sizeof(dnsEvent{})) {
+			s.dns((*dnsEvent)(unsafe.Pointer(h)), f)
+		}
+	default:
+		s.other(h, b, f)
+	}
+}
+
+// other decodes what a system call or a network hook tells.
+func (s *Sensor) other(h *head, b []byte, f func(*sekisho.Event)) {
+	switch {
+	case len(b) == int(unsafe.Sizeof(netEvent{})):
+		s.network((*netEvent)(unsafe.Pointer(h)), f)
+	case len(b) >= fixedSize:
+		s.call((*callEvent)(unsafe.Pointer(h)), b[fixedSize:], f)
 	}
 }
 
@@ -105,7 +127,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	p := &sekisho.Process{
 		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: comm(h.Comm[:]),
 		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
-		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin),
+		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Started: s.wall(h.Start),
 	}
@@ -183,6 +205,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	case h.Flags&flagRemoved != 0:
 		c = s.o.Containers.Container(h.Cgroup)
 		s.o.Containers.Removed(h.Cgroup)
+		if c != nil {
+			s.forget(c.ID)
+		}
 	case h.Flags&flagKnown != 0:
 		c = s.o.Containers.Inherit(h.Cgroup, x.Parent)
 	default:
@@ -193,6 +218,9 @@ func (s *Sensor) cgroup(x *cgroupEvent, rest []byte, f func(*sekisho.Event)) {
 	}
 	if c == nil {
 		return
+	}
+	if h.Flags&flagRemoved == 0 {
+		s.reassign(h.Cgroup, c.ID)
 	}
 	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventCgroup, Path: string(path), Container: c, Flags: uint64(h.Flags & flagRemoved), Number: int64(h.Cgroup >> 56)}
 	if n := s.tree.find(h.PID, h.Start); n != nil {

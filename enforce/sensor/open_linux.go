@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -24,7 +25,10 @@ type Sensor struct {
 	o        Options
 	maps     map[string]*ebpf.Map
 	cache    *btf.Cache
-	links    []link.Link
+	links    map[string]link.Link // by feature
+	loaded   map[string]*ebpf.Program
+	objects  map[string]*ebpf.CollectionSpec
+	callName [512]string
 	programs []*ebpf.Program
 	features []Feature
 	config   []byte // the map of that name, in memory
@@ -35,17 +39,22 @@ type Sensor struct {
 	tree     *tree
 	lost     [64]uint64 // that were told
 	seq      uint64
-	expected map[uint32]uint64
+	expected map[uint32]uint64 // the last number of each CPU
+	gap      bool              // a number was missing
+	untold   bool              // there were events since the losses were looked at
+	told     time.Time
 	boot     time.Duration
 	bootAt   time.Time
 	names    *names
+	mu       sync.Mutex // of what follows
 	policies map[uint32]Policy
+	assigned map[string]uint32 // policy by container
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}}
+	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -61,15 +70,15 @@ func Open(o Options) (*Sensor, error) {
 
 func (s *Sensor) open() error {
 	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) // kernels before 5.11
-	objects, err := s.choose()
-	if err != nil {
+	var err error
+	if s.objects, err = s.choose(); err != nil {
 		return err
 	}
 	if err := s.configure(); err != nil {
 		return err
 	}
 	s.tree = newTree(s.o.Now)
-	s.attachAll(objects)
+	s.attachAll()
 	if f := s.features[0]; f.State != OK {
 		return sekisho.Errorf(sekisho.Unavailable, "this kernel shows no exec: %s", f.Why).WithHint("kernel 5.8 or later with type information in /sys/kernel/btf/vmlinux is needed")
 	}
@@ -90,7 +99,9 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	if err := s.makeMaps(proc); err != nil {
 		return nil, err
 	}
-	if _, err := s.load(proc, "on_exec"); err != nil {
+	if p, err := s.load(proc, "on_exec"); err == nil {
+		s.loaded["on_exec"] = p
+	} else {
 		direct = false
 	}
 	specs := map[string]*ebpf.CollectionSpec{}
@@ -193,6 +204,17 @@ func (s *Sensor) configure() error {
 	if s.o.Containers.V1() {
 		c.V1 = 1
 	}
+	if c.Caps = s.o.Capabilities; c.Caps == 0 {
+		c.Caps = escapes
+	}
+	for _, name := range s.o.Names {
+		if err := s.maps["names"].Put(fnv1a(name), uint8(1)); err != nil {
+			return fmt.Errorf("write the name %q: %w", name, err)
+		}
+	}
+	if err := s.describeCalls(); err != nil {
+		return err
+	}
 	return s.SetPolicy(0, s.o.Default)
 }
 
@@ -263,31 +285,68 @@ func (s *Sensor) wall(boot uint64) time.Time {
 }
 
 // Features says what this kernel can do of what the sensor knows.
-func (s *Sensor) Features() []Feature { return s.features }
+func (s *Sensor) Features() []Feature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.features
+}
 
 // SetPolicy writes a policy; containers follow it at once.
 func (s *Sensor) SetPolicy(id uint32, p Policy) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.policies[id] = p
 	err := s.maps["policies"].Put(id, policyValue{Wants: p.wants(), Mode: uint32(p.Mode), Opens: uint32(p.Opens)})
 	if err != nil {
 		return fmt.Errorf("write policy %d: %w", id, err)
+	}
+	if s.tree != nil {
+		s.attachAll()
 	}
 	return nil
 }
 
 // Assign puts a container under a policy. Cgroups that it makes later follow.
 func (s *Sensor) Assign(containerID string, policy uint32) error {
+	s.mu.Lock()
+	s.assigned[containerID] = policy
+	s.mu.Unlock()
 	for _, key := range s.o.Containers.Keys(containerID) {
-		var v cgroupValue
-		if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
-			v.Container = key
-		}
-		v.Policy = policy
-		if err := s.maps["cgroups"].Put(key, v); err != nil {
+		if err := s.assign(key, policy); err != nil {
 			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
 		}
 	}
 	return nil
+}
+
+func (s *Sensor) assign(key uint64, policy uint32) error {
+	var v cgroupValue
+	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
+		v.Container = key
+	}
+	v.Policy = policy
+	return s.maps["cgroups"].Put(key, v)
+}
+
+// reassign puts a cgroup that was made while its container got its policy
+// under that policy too.
+func (s *Sensor) reassign(key uint64, containerID string) {
+	s.mu.Lock()
+	policy, ok := s.assigned[containerID]
+	s.mu.Unlock()
+	if ok {
+		_ = s.assign(key, policy) // a cgroup that went has no policy to miss
+	}
+}
+
+// forget drops the policy of a container that is gone.
+func (s *Sensor) forget(containerID string) {
+	if len(s.o.Containers.Keys(containerID)) > 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.assigned, containerID)
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

@@ -22,6 +22,7 @@ type ring struct {
 	written  *uint64
 	mask     uint64
 	at       uint64
+	limit    uint64 // how far it was written when we looked last
 }
 
 const (
@@ -49,8 +50,10 @@ func newRing(fd, size int) (*ring, error) {
 // peek returns the next record, or nothing. It stays valid until next.
 func (r *ring) peek() []byte {
 	for {
-		if r.at == atomic.LoadUint64(r.written) {
-			return nil
+		if r.at == r.limit {
+			if r.limit = atomic.LoadUint64(r.written); r.at == r.limit {
+				return nil
+			}
 		}
 		pos := r.at & r.mask
 		n := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[pos])))

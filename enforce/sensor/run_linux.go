@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,25 @@ const (
 	pollActive = 4
 	pollAsleep = 500
 	idleRounds = 25
+	batch      = 4096 // events between two looks at the losses and the clock
 )
+
+const (
+	tellEvery  = 250 * time.Millisecond
+	clockEvery = 10 * time.Second
+)
+
+// watch tells losses soon after they happened, and keeps the clock.
+func (s *Sensor) watch(f func(*sekisho.Event)) {
+	now := time.Now()
+	if s.gap || s.untold && now.Sub(s.told) > tellEvery {
+		s.gap, s.untold, s.told = false, false, now
+		s.tellLost(f)
+	}
+	if now.Sub(s.bootAt) > clockEvery {
+		s.clock()
+	}
+}
 
 // Run hands every event to f, in order, until the context ends. An event is
 // f's to keep. Run must be called once.
@@ -33,19 +52,20 @@ func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 	defer stop()
 	idle := 0
 	for ctx.Err() == nil {
-		if s.drain(f) > 0 {
-			idle = 0
-		} else {
-			idle++
+		n := s.drain(f)
+		if idle++; n > 0 {
+			idle, s.untold = 0, true
 		}
-		if idle == 1 || idle%64 == 0 {
-			s.tellLost(f)
+		s.watch(f)
+		if n >= batch {
+			continue
 		}
 		if err := s.wait(idle > idleRounds); err != nil {
 			return err
 		}
 	}
-	s.drain(f)
+	for s.drain(f) >= batch {
+	}
 	s.tellLost(f)
 	return nil
 }
@@ -68,7 +88,6 @@ func (s *Sensor) wait(asleep bool) error {
 		var events [4]unix.EpollEvent
 		_, err = unix.EpollWait(fds, events[:], timeout)
 		s.shared().Sleeping = 0
-		s.clock()
 	} else {
 		_, err = unix.Poll([]unix.PollFd{{Fd: int32(fds), Events: unix.POLLIN}}, timeout)
 	}
@@ -78,7 +97,8 @@ func (s *Sensor) wait(asleep bool) error {
 	return nil
 }
 
-// drain reads both rings by time and returns how many events there were.
+// drain reads both rings by time, a batch at most, and returns how many
+// events there were.
 func (s *Sensor) drain(f func(*sekisho.Event)) int {
 	n := 0
 	for {
@@ -99,6 +119,9 @@ func (s *Sensor) drain(f func(*sekisho.Event)) int {
 		if n++; n%64 == 0 {
 			s.critical.release()
 			s.bulk.release()
+			if n >= batch {
+				return n
+			}
 		}
 	}
 }
@@ -110,7 +133,7 @@ func recordHead(b []byte) *head { return (*head)(unsafe.Pointer(&b[0])) }
 func (s *Sensor) follow(b []byte) {
 	h := recordHead(b)
 	if last, ok := s.expected[h.CPU]; ok && h.Seq > last+1 {
-		s.expected[^uint32(0)] = 1
+		s.gap = true
 	}
 	s.expected[h.CPU] = h.Seq
 }

@@ -3,7 +3,7 @@ package sensor
 // The layouts of bpf/event.h. Numbers are little endian, as on all machines
 // that the programs are built for.
 
-const fixedSize = 512 // bytes before the strings of an event made in scratch
+const fixedSize = 256 // bytes before the strings of an event made in scratch
 
 // Flags of an event.
 const (
@@ -98,4 +98,9 @@ type callDesc struct {
 type exemptKey struct {
 	Inode     uint64
 	Device, _ uint32
+}
+
+type numberEvent struct {
+	Head   head
+	Number int64
 }

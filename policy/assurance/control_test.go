@@ -199,6 +199,8 @@ func TestControls(t *testing.T) {
 		{"tag-immutable", func(f *fact.Facts) { f.Reference, f.TagImmutable = "a.example/x:1", ptr(false) }, fail},
 		{"tag-immutable", func(f *fact.Facts) { f.Reference, f.TagImmutable = "a.example/x:1", nil }, unknown},
 		{"tag-immutable", func(f *fact.Facts) { f.TagImmutable = nil }, pass},
+		{"tag-immutable", func(f *fact.Facts) { f.Reference, f.TagFixed = "a.example/x:1", ptr(false) }, fail},
+		{"tag-immutable", func(f *fact.Facts) { f.Reference, f.TagImmutable, f.TagFixed = "a.example/x:1", nil, ptr(true) }, pass},
 		{"image-age, max_days: 5", nil, pass},
 		{"image-age, max_days: 4", nil, fail},
 		{"image-age, max_days: 5", func(f *fact.Facts) { f.Created = ptr(time.Unix(0, 0)) }, unknown},

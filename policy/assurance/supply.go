@@ -414,9 +414,13 @@ func (tagImmutableControl) judge(x *Index, r *request, j *judgement) {
 	if ref == nil || ref.Digest != "" {
 		return // a digest does not move
 	}
-	if x.image.TagImmutable == nil {
+	fixed := x.image.TagImmutable
+	if r.TagFixed != nil {
+		fixed = r.TagFixed
+	}
+	if fixed == nil {
 		j.missing("tag_immutable")
-	} else if !*x.image.TagImmutable {
+	} else if !*fixed {
 		j.fail("fail", "tag", ref.Tag, "registry", ref.Registry)
 	}
 }

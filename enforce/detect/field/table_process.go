@@ -65,6 +65,7 @@ func flagFields() []Field {
 		b("thread.ismain", func(_ *Context, p *sekisho.Process) bool { return true }),
 		// Fields of this program's own: Falco does not know them.
 		{Name: "sekisho.origin", Get: ofProcess(0, func(_ *Context, p *sekisho.Process) (string, bool) { return p.Origin, p.Origin != "" })},
+		{Name: "sekisho.parent.host", Type: Bool, Get: number(1, func(_ *Context, p *sekisho.Process) (int64, bool) { return bit(p.Container == ""), true })},
 		{Name: "sekisho.file.origin", Get: func(x *Context, _ Arg, v *Value) bool { v.S = x.Event.Origin; return v.S != "" }},
 		{Name: "sekisho.stdio.sockets", Type: Number, Get: number(0, func(_ *Context, p *sekisho.Process) (int64, bool) { return int64(p.Sockets & 7), true })},
 		{Name: "sekisho.number", Type: Number, Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Event.Number; return true }},

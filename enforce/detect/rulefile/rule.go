@@ -168,3 +168,16 @@ func (l *Loader) define(n, v *node, old *Rule) {
 	}
 	l.rules[v.text] = r
 }
+
+// Severity is the priority in the words of findings.
+func (p Priority) Severity() string {
+	switch {
+	case p <= 2:
+		return "critical"
+	case p == 3:
+		return "high"
+	case p == 4:
+		return "medium"
+	}
+	return "low"
+}

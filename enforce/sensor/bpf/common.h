@@ -63,7 +63,7 @@ struct {
 
 /* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
 #define OPAQUE(v) asm volatile("" : "+r"(v))
-#define INLINE static __attribute__((always_inline))
+#define INLINE static __attribute__((always_inline, unused))
 
 INLINE struct config *conf(void)
 {
@@ -97,8 +97,8 @@ INLINE u64 wake(struct config *c)
 /* key names a cgroup of any hierarchy: ids are unique in one hierarchy only. */
 INLINE u64 key(struct cgroup *cg)
 {
-	u64 id = BPF_CORE_READ(cg, kn, id);
-	u64 h = BPF_CORE_READ(cg, root, hierarchy_id);
+	u64 id = L(cg, kn, id);
+	u64 h = L(cg, root, hierarchy_id);
 	return h << 56 ^ id;
 }
 
@@ -116,8 +116,9 @@ INLINE struct cg *v1(struct css_set *set, u32 index, struct who *w)
 	bpf_core_read(&css, sizeof(css), &set->subsys[index & 15]);
 	if (!css)
 		return NULL;
-	cg = BPF_CORE_READ(css, cgroup);
-	if (BPF_CORE_READ(cg, level) == 0)
+	css = CAST(cgroup_subsys_state, css);
+	cg = L(css, cgroup);
+	if (L(cg, level) == 0)
 		return NULL;
 	k = key(cg);
 	if (!w->cgroup)
@@ -127,13 +128,13 @@ INLINE struct cg *v1(struct css_set *set, u32 index, struct who *w)
 
 /* identify finds the container of a task: by its cgroup v2, else by those of
  * v1 that container runtimes use. */
-static __attribute__((noinline)) int identify_set(struct css_set *set, struct config *c, struct who *w)
+static __attribute__((noinline, unused)) int identify_set(struct css_set *set, struct config *c, struct who *w)
 {
-	struct cgroup *dfl = BPF_CORE_READ(set, dfl_cgrp);
+	struct cgroup *dfl = L(set, dfl_cgrp);
 
 	w->cgroup = 0;
 	w->cg = NULL;
-	if (BPF_CORE_READ(dfl, level) > 0) {
+	if (L(dfl, level) > 0) {
 		w->cgroup = key(dfl);
 		w->cg = bpf_map_lookup_elem(&cgroups, &w->cgroup);
 	}
@@ -150,7 +151,7 @@ static __attribute__((noinline)) int identify_set(struct css_set *set, struct co
 
 INLINE void identify(struct task_struct *t, struct config *c, struct who *w)
 {
-	struct css_set *set = BPF_CORE_READ(t, cgroups);
+	struct css_set *set = L(t, cgroups);
 	identify_set(set, c, w);
 }
 
@@ -183,8 +184,8 @@ INLINE u64 started(struct task_struct *t)
 /* heading fills what all events begin with, of a task. */
 INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 kind)
 {
-	struct task_struct *leader = BPF_CORE_READ(t, group_leader);
-	const struct cred *cred = BPF_CORE_READ(t, cred);
+	struct task_struct *leader = L(t, group_leader);
+	const struct cred *cred = L(t, cred);
 
 	h->kind = kind;
 	h->flags = 0;
@@ -195,11 +196,11 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	h->container = w->cg ? w->cg->container : 0;
 	h->start = started(leader);
 	h->cpu = bpf_get_smp_processor_id();
-	h->pid = BPF_CORE_READ(t, tgid);
-	h->tid = BPF_CORE_READ(t, pid);
-	h->ppid = BPF_CORE_READ(t, real_parent, tgid);
-	h->uid = BPF_CORE_READ(cred, euid.val);
-	h->gid = BPF_CORE_READ(cred, gid.val);
+	h->pid = L(t, tgid);
+	h->tid = L(t, pid);
+	h->ppid = L(t, real_parent, tgid);
+	h->uid = L(cred, euid.val);
+	h->gid = L(cred, gid.val);
 	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
 }
 
@@ -241,16 +242,19 @@ INLINE bool step(struct scratch *s)
 	return false;
 }
 
-/* walk writes the absolute path of dentry on mnt, as one whose root is
- * root sees it, to the end of walk, and returns where it begins. */
-static __attribute__((noinline)) u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+/* climb writes the path that walk asked for. */
+#ifdef DIRECT
+__attribute__((noinline)) /* a global function is verified once */
+#else
+static __attribute__((noinline, unused))
+#endif
+int climb(struct scratch *s)
 {
 	int i;
 
-	s->dentry = (u64)at;
-	s->mnt = (u64)on;
-	s->rootdentry = (u64)root;
-	s->rootmnt = (u64)rootmnt;
+	if (!s)
+		return 0;
+
 	s->pos = BUF_PATH;
 	for (i = 0; i < 80; i++)
 		if (step(s))
@@ -260,6 +264,17 @@ static __attribute__((noinline)) u32 walk(struct scratch *s, struct dentry *at, 
 		s->pos = BUF_PATH - 1;
 	}
 	return i == 80 ? s->pos | 1 << 16 : s->pos;
+}
+
+/* walk writes the absolute path of a dentry on a mount, as one whose root is
+ * root sees it, to the end of s->walk, and returns where it begins. */
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+{
+	s->dentry = (u64)at;
+	s->mnt = (u64)on;
+	s->rootdentry = (u64)root;
+	s->rootmnt = (u64)rootmnt;
+	return climb(s);
 }
 
 /* put moves a walked path behind what data holds and returns the new end. */
@@ -365,6 +380,8 @@ INLINE bool drifted(struct policy *p, struct facts *f)
 	else if (f->origin == O_MEMORY || f->origin == O_DELETED)
 		bit = M_KILL_MEMORY;
 	if (!(p->mode & bit))
+		return false;
+	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER)
 		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);

@@ -9,7 +9,7 @@
 enum kind {
 	K_NONE, K_EXEC, K_FORK, K_EXIT, K_OPEN, K_CREATE, K_RENAME, K_UNLINK, K_LINK, K_SYMLINK, K_MKDIR, K_RMDIR,
 	K_CHMOD, K_CHOWN, K_MOUNT, K_MAP, K_CONNECT, K_ACCEPT, K_LISTEN, K_SEND, K_RECEIVE, K_SOCKET, K_DNS, K_DUP,
-	K_SETUID, K_CAPABILITY, K_SETNS, K_UNSHARE, K_PTRACE, K_MODULE, K_BPF, K_IOURING, K_KILL, K_DENIED, K_LOST, K_CGROUP,
+	K_SETUID, K_CAPABILITY, K_SETNS, K_UNSHARE, K_PTRACE, K_MODULE, K_BPF, K_IOURING, K_KILL, K_DENIED, K_LOST, K_CGROUP, K_FAULT,
 	K_MAX
 };
 
@@ -30,6 +30,7 @@ enum origin { O_UNKNOWN, O_IMAGE, O_UPPER, O_VOLUME, O_MEMORY, O_DELETED, O_HOST
 #define M_KILL_VOLUME 2
 #define M_KILL_MEMORY 4  /* memfd, file systems in memory, deleted files */
 #define M_KILL_MAP 8     /* the same for libraries, by the bits above */
+#define M_SPARE_LOWER 16 /* files that the image has too are compared by who was asked before */
 
 struct head {
 	u32 size;
@@ -79,6 +80,11 @@ struct net_event {
 	u8 local[16], remote[16];
 };
 
+struct number_event {
+	struct head h;
+	s64 number;
+};
+
 struct dns_event {
 	struct head h;
 	u16 lport, length;
@@ -97,7 +103,7 @@ struct scratch {
 		struct exec exec;
 		struct cgroup_event cgroup;
 		struct call_event call;
-		u8 fixed[512];
+		u8 fixed[256];
 	};
 	u8 data[BUF_DATA + 8192 + 512];
 	u8 walk[BUF_PATH + 512]; /* a path is built from its end */

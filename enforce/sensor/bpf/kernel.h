@@ -365,13 +365,21 @@ struct sys_enter_ctx {
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
-/* G loads a field: directly where the verifier knows the type of the pointer
+/* G loads a field, L follows pointers: directly where the verifier knows the type of the pointer
  * (kernels of 6.2 and later can be told it), else by the helper. */
 #ifdef DIRECT
 extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksyms")));
 #define CAST(t, p) ((struct t *)bpf_rdonly_cast((void *)(p), bpf_core_type_id_kernel(struct t)))
 #define G(p, f) ((p)->f)
+#define TASK() bpf_get_current_task_btf()
+#define L1(p, a) ((p)->a)
+#define L2(p, a, b) ((p)->a->b)
+#define L3(p, a, b, c) ((p)->a->b->c)
+#define LN(_1, _2, _3, N, ...) N
+#define L(p, ...) LN(__VA_ARGS__, L3, L2, L1)(p, __VA_ARGS__)
 #else
+#define TASK() ((struct task_struct *)bpf_get_current_task())
+#define L BPF_CORE_READ
 #define CAST(t, p) ((struct t *)(p))
 #define G(p, f)                                               \
 	({                                                    \

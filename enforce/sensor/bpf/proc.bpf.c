@@ -30,9 +30,9 @@ INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
 /* sockets says which of the first three descriptors are network sockets. */
 INLINE u8 sockets(struct task_struct *t)
 {
-	struct fdtable *fdt = BPF_CORE_READ(t, files, fdt);
-	struct file **fds = BPF_CORE_READ(fdt, fd);
-	u32 max = BPF_CORE_READ(fdt, max_fds);
+	struct fdtable *fdt = L(t, files, fdt);
+	struct file **fds = L(fdt, fd);
+	u32 max = L(fdt, max_fds);
 	void *three[3] = {};
 	u8 bits = 0;
 	int i;
@@ -45,10 +45,13 @@ INLINE u8 sockets(struct task_struct *t)
 		struct socket *s;
 		u16 family;
 
-		if (!f || (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		if (!f)
 			continue;
-		s = BPF_CORE_READ(f, private_data);
-		family = BPF_CORE_READ(s, sk, __sk_common.skc_family);
+		f = CAST(file, f);
+		if ((L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+			continue;
+		s = CAST(socket, L(f, private_data));
+		family = L(s, sk, __sk_common.skc_family);
 		if (family == AF_INET || family == AF_INET6)
 			bits |= 1 << i;
 	}
@@ -57,19 +60,19 @@ INLINE u8 sockets(struct task_struct *t)
 
 INLINE u32 tty(struct signal_struct *sig)
 {
-	struct tty_struct *t = BPF_CORE_READ(sig, tty);
+	struct tty_struct *t = L(sig, tty);
 	if (!t)
 		return 0;
-	return (u32)BPF_CORE_READ(t, driver, major) << 8 | (BPF_CORE_READ(t, driver, minor_start) + BPF_CORE_READ(t, index));
+	return (u32)L(t, driver, major) << 8 | (L(t, driver, minor_start) + L(t, index));
 }
 
 INLINE u32 inner(struct pid *pid, u32 *ns)
 {
-	u32 level = BPF_CORE_READ(pid, level);
-	struct upid *u = (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * bpf_core_type_size(struct upid);
+	u32 level = L(pid, level);
+	struct upid *u = CAST(upid, (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * bpf_core_type_size(struct upid));
 	if (ns)
-		*ns = BPF_CORE_READ(u, ns, ns.inum);
-	return BPF_CORE_READ(u, nr);
+		*ns = L(u, ns, ns.inum);
+	return L(u, nr);
 }
 
 INLINE u32 user(struct scratch *s, u32 off, unsigned long from, unsigned long to, u32 limit, u32 *len)
@@ -121,15 +124,15 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	identify(t, c, &w);
 	e = &s->exec;
 	heading(&e->h, t, &w, K_EXEC);
-	mm = BPF_CORE_READ(t, mm);
-	fs = BPF_CORE_READ(t, fs);
-	exe = BPF_CORE_READ(mm, exe_file);
-	d = BPF_CORE_READ(exe, f_path.dentry);
-	m = BPF_CORE_READ(exe, f_path.mnt);
-	rootd = BPF_CORE_READ(fs, root.dentry);
-	rootm = BPF_CORE_READ(fs, root.mnt);
-	e->mntns = BPF_CORE_READ(t, nsproxy, mnt_ns, ns.inum);
-	judge(BPF_CORE_READ(d, d_inode), BPF_CORE_READ(rootm, mnt_sb), e->mntns == c->host_mntns, &f);
+	mm = L(t, mm);
+	fs = L(t, fs);
+	exe = L(mm, exe_file);
+	d = L(exe, f_path.dentry);
+	m = L(exe, f_path.mnt);
+	rootd = L(fs, root.dentry);
+	rootm = L(fs, root.mnt);
+	e->mntns = L(t, nsproxy, mnt_ns, ns.inum);
+	judge(L(d, d_inode), L(rootm, mnt_sb), e->mntns == c->host_mntns, &f);
 	p = policy_of(&w);
 	if (w.cg && p && e->mntns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
@@ -146,32 +149,33 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	e->length = f.length;
 	e->origin = f.origin;
 	e->sockets = sockets(t);
-	e->parent_start = started(BPF_CORE_READ(t, real_parent, group_leader));
-	cred = BPF_CORE_READ(t, cred);
+	e->parent_start = started(L(t, real_parent, group_leader));
+	cred = L(t, cred);
 	bpf_core_read(&e->permitted, 8, &cred->cap_permitted);
 	bpf_core_read(&e->effective, 8, &cred->cap_effective);
 	e->loginuid = -1;
 	if (bpf_core_field_exists(t->loginuid))
-		e->loginuid = BPF_CORE_READ(t, loginuid.val);
-	sig = BPF_CORE_READ(t, signal);
+		e->loginuid = L(t, loginuid.val);
+	sig = L(t, signal);
 	e->tty = tty(sig);
-	pid = BPF_CORE_READ(t, thread_pid);
+	pid = L(t, thread_pid);
 	e->inner = inner(pid, &e->pidns);
 	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
+	pid = CAST(pid, pid);
 	e->leader = inner(pid, NULL) == e->inner;
 	pos = walk(s, d, m, rootd, rootm);
 	off = put(s, off, pos, &e->path, &e->h.flags);
-	cwd = BPF_CORE_READ(fs, pwd.dentry);
-	cwdm = BPF_CORE_READ(fs, pwd.mnt);
+	cwd = L(fs, pwd.dentry);
+	cwdm = L(fs, pwd.mnt);
 	pos = walk(s, cwd, cwdm, rootd, rootm);
 	off = put(s, off, pos, &e->cwd, &e->h.flags);
-	e->args_full = BPF_CORE_READ(mm, arg_end) - BPF_CORE_READ(mm, arg_start);
-	off = user(s, off, BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), 8191, &e->args);
+	e->args_full = L(mm, arg_end) - L(mm, arg_start);
+	off = user(s, off, L(mm, arg_start), L(mm, arg_end), 8191, &e->args);
 	if (e->args_full > e->args)
 		e->h.flags |= F_CUT;
 	e->env = 0;
 	if (c->env)
-		off = user(s, off, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end), c->env, &e->env);
+		off = user(s, off, L(mm, env_start), L(mm, env_end), c->env, &e->env);
 	off &= BUF_DATA - 1;
 	/* the strings follow the fixed part at once */
 	hand(c, n, &s->exec, sizeof(s->fixed) + off);
@@ -185,9 +189,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 	struct counter *n;
 	struct fork e = {};
 	struct who w;
-	u32 tgid = BPF_CORE_READ(child, tgid);
+	u32 tgid = L(child, tgid);
 
-	if (!c || tgid != BPF_CORE_READ(child, pid))
+	if (!c || tgid != L(child, pid))
 		return 0; /* a thread */
 	n = counter(K_FORK);
 	ADD(n, seen);
@@ -197,9 +201,9 @@ int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	}
 	heading(&e.h, child, &w, K_FORK);
-	e.parent = BPF_CORE_READ(parent, tgid);
-	e.parent_start = started(BPF_CORE_READ(parent, group_leader));
-	e.inner = inner(BPF_CORE_READ(child, thread_pid), NULL);
+	e.parent = L(parent, tgid);
+	e.parent_start = started(L(parent, group_leader));
+	e.inner = inner(L(child, thread_pid), NULL);
 	hand(c, n, &e, sizeof(e));
 	return 0;
 }
@@ -212,7 +216,7 @@ int BPF_PROG(on_exit, struct task_struct *t)
 	struct head h = {};
 	struct who w;
 
-	if (!c || BPF_CORE_READ(t, signal, live.counter) != 0)
+	if (!c || L(t, signal, live.counter) != 0)
 		return 0;
 	n = counter(K_EXIT);
 	ADD(n, seen);
@@ -222,7 +226,7 @@ int BPF_PROG(on_exit, struct task_struct *t)
 		return 0;
 	}
 	heading(&h, t, &w, K_EXIT);
-	h.result = BPF_CORE_READ(t, exit_code);
+	h.result = L(t, exit_code);
 	hand(c, n, &h, sizeof(h));
 	return 0;
 }
@@ -231,7 +235,7 @@ int BPF_PROG(on_exit, struct task_struct *t)
  * .scope, as the ids of nearly all runtimes do. */
 INLINE bool named(struct scratch *s, struct cgroup *cg)
 {
-	long len = bpf_probe_read_kernel_str(s->walk, 256, BPF_CORE_READ(cg, kn, name));
+	long len = bpf_probe_read_kernel_str(s->walk, 256, L(cg, kn, name));
 	u32 from, i;
 
 	if (len > 71 && s->walk[(len - 7) & 255] == '.' && s->walk[(len - 2) & 255] == 'e')
@@ -255,7 +259,7 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	struct cgroup_subsys_state *up;
 	struct cgroup_event *e;
 	struct cg *above = NULL, made = {};
-	struct task_struct *t = (void *)bpf_get_current_task();
+	struct task_struct *t = TASK();
 	struct who w;
 	u64 k, pk = 0;
 	long len;
@@ -270,9 +274,9 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	len = bpf_probe_read_kernel_str(s->data, 4096, path);
 	if (len < 0)
 		len = 0;
-	up = BPF_CORE_READ(cg, self.parent);
+	up = L(cg, self.parent);
 	if (up) {
-		pk = key(BPF_CORE_READ(up, cgroup));
+		pk = key(L(up, cgroup));
 		above = bpf_map_lookup_elem(&cgroups, &pk);
 	}
 	if (removed) {
@@ -306,4 +310,68 @@ SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_cgroup_rmdir, struct cgroup *cg, const char *path)
 {
 	return cgroup_told(cg, path, true);
+}
+
+struct used_key {
+	u64 start;
+	u32 pid, what;
+};
+
+/* Which capabilities and io_uring requests of a process were told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct used_key);
+	__type(value, u8);
+} used SEC(".maps");
+
+INLINE int number_told(u32 kind, s64 number, s64 result)
+{
+	struct config *c = conf();
+	struct task_struct *t = TASK();
+	struct counter *n;
+	struct used_key k = {};
+	struct number_event e = {};
+	struct who w;
+	u8 one = 1;
+
+	if (!c)
+		return 0;
+	if (kind == K_CAPABILITY && !(c->caps >> (number & 63) & 1))
+		return 0;
+	n = counter(kind);
+	ADD(n, seen);
+	identify(t, c, &w);
+	if (!wanted(c, &w, kind) || L(t, tgid) == c->self)
+		goto filtered;
+	k.start = started(L(t, group_leader));
+	k.pid = L(t, tgid);
+	k.what = kind << 16 | (number & 0xff) << 1 | (result < 0);
+	if (bpf_map_lookup_elem(&used, &k))
+		goto filtered;
+	bpf_map_update_elem(&used, &k, &one, BPF_ANY);
+	heading(&e.h, t, &w, kind);
+	e.h.size = sizeof(e);
+	e.h.result = result;
+	e.number = number;
+	if (bpf_ringbuf_output(&bulk, &e, sizeof(e), wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+	return 0;
+filtered:
+	ADD(n, filtered);
+	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, void *cred, void *target, void *capable, int cap, int ret)
+{
+	return number_told(K_CAPABILITY, cap, ret);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_uring, struct io_kiocb *req)
+{
+	return number_told(K_IOURING, L(req, opcode), 0);
 }
