@@ -132,7 +132,7 @@ func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
 	if c.Scan == nil || *c.Scan {
 		plain := *shared
 		plain.Insecure = true
-		o.Scanner = scanners{c.Resolve.Insecure, a.scanner(shared, g.facts, "registry"), a.scanner(&plain, g.facts, "registry")}
+		o.Scanner = scanners{&c.Resolve, a.scanner(shared, g.facts, "registry"), a.scanner(&plain, g.facts, "registry")}
 	}
 	g.Gate = admit.New(o)
 	return g, nil
@@ -140,7 +140,7 @@ func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
 
 // scanners scan over TLS, but for registries that are said to have none.
 type scanners struct {
-	insecure    []string
+	registries  *webhook.Resolve
 	safe, plain admit.Scanner
 }
 
@@ -150,7 +150,10 @@ func (s scanners) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if err != nil {
 		return err
 	}
-	if scope.Any(s.insecure, ref.Registry) {
+	if !s.registries.Asks(ref.Registry) {
+		return sekisho.Errorf(sekisho.NotFound, "registry %s is not asked", ref.Registry)
+	}
+	if scope.Any(s.registries.Insecure, ref.Registry) {
 		return s.plain.Scan(ctx, ref.Name(), digest)
 	}
 	return s.safe.Scan(ctx, ref.Name(), digest)

@@ -237,7 +237,7 @@ func (s *Server) known(image string) (*scope.Reference, []sekisho.Digest, error)
 	if err != nil {
 		return nil, []sekisho.Digest{""}, nil // the gate's policies tell that it is broken
 	}
-	if s.Resolver == nil {
+	if s.Resolver == nil || !s.Config.Resolve.Asks(ref.Registry) {
 		return &ref, []sekisho.Digest{ref.Digest}, nil
 	}
 	return &ref, nil, nil
