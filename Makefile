@@ -1,8 +1,10 @@
 # make          builds ./sekisho, static, without cgo
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
+# make cosign   builds cosign, which tests of signatures use (minutes, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
 # make bench    measures sekisho beside its peers
+# make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
 # make cross    builds for all platforms into dist/
 
@@ -12,7 +14,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test kubernetes bench fuzz cross clean
+.PHONY: build demo test cosign kubernetes bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -24,6 +26,9 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
 
+cosign:
+	SEKISHO_BUILD_COSIGN=1 $(GO) test -count 1 -timeout 30m -run Cosign ./admit/signature
+
 kubernetes:
 	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
 
@@ -32,6 +37,9 @@ bench: build
 	$(GO) run ./bench
 	$(GO) run ./bench/admit
 	cd bench/opa && $(GO) test -bench . -benchmem .
+
+accuracy: build
+	$(GO) run ./bench/accuracy
 
 fuzz:
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \

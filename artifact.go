@@ -71,26 +71,34 @@ func (p Platform) Matches(want Platform) bool {
 
 // OS is the distribution found in a file system, from os-release(5).
 type OS struct {
-	ID             string   `json:"id"`
-	Version        string   `json:"version"`
-	Name           string   `json:"name"`
-	IDLike         []string `json:"id_like,omitempty"`
-	Codename       string   `json:"codename,omitempty"`
-	SupportedUntil string   `json:"supported_until,omitempty"`
+	ID             string      `json:"id"`
+	Version        string      `json:"version"`
+	Name           string      `json:"name"`
+	IDLike         []string    `json:"id_like,omitempty"`
+	Codename       string      `json:"codename,omitempty"`
+	SupportedUntil string      `json:"supported_until,omitempty"`
+	Extended       []Programme `json:"extended,omitempty"` // paid support beyond that, the shorter first
+}
+
+// Programme is a vendor's paid support of a release beyond the free one.
+type Programme struct {
+	Name  string `json:"name"`  // the vendor's
+	Until string `json:"until"` // the day on which it ends, 2006-01-02
 }
 
 // Target is what was scanned.
 type Target struct {
-	Kind      string     `json:"kind"` // image, container, directory, sbom
-	Reference string     `json:"reference"`
-	Digest    Digest     `json:"digest,omitempty"` // of the manifest
-	ID        Digest     `json:"id,omitempty"`     // of the configuration
-	Platform  string     `json:"platform,omitempty"`
-	Platforms []string   `json:"platforms,omitempty"` // that the index offered
-	OS        *OS        `json:"os,omitempty"`
-	Created   string     `json:"created,omitempty"` // RFC 3339, as the image says
-	Layers    []Layer    `json:"layers"`
-	Config    *RunConfig `json:"config,omitempty"`
+	Kind         string     `json:"kind"` // image, container, directory, sbom
+	Reference    string     `json:"reference"`
+	Digest       Digest     `json:"digest,omitempty"` // of the manifest
+	ID           Digest     `json:"id,omitempty"`     // of the configuration
+	Platform     string     `json:"platform,omitempty"`
+	Platforms    []string   `json:"platforms,omitempty"` // that the index offered
+	OS           *OS        `json:"os,omitempty"`
+	Repositories []string   `json:"repositories,omitempty"` // that the distribution's packages come from, where the vendor says so: content sets of Red Hat
+	Created      string     `json:"created,omitempty"`      // RFC 3339, as the image says
+	Layers       []Layer    `json:"layers"`
+	Config       *RunConfig `json:"config,omitempty"`
 }
 
 // RunConfig is what the image says about how it runs.

@@ -46,6 +46,7 @@ const (
 	EventDenied               // the enforcer denied what the process tried
 	EventLost                 // events were lost: Number of them, Path says of which class
 	EventCgroup               // a container's cgroup was made or removed
+	EventFault                // page faults of a process are given to itself: userfaultfd(2)
 )
 
 // Origins of an executable or library: where its content comes from.
@@ -71,7 +72,9 @@ type Event struct {
 	Result    int64      `json:"result"`              // of the call: negative errno, else its value
 
 	Path   string     `json:"path,omitempty"`  // as the container sees it, absolute
+	Raw    string     `json:"raw,omitempty"`   // the path as the program wrote it, where that is known
 	Other  string     `json:"other,omitempty"` // the second path
+	Data   []byte     `json:"data,omitempty"`  // the first bytes sent or received, where they were asked for
 	File   int        `json:"fd,omitempty"`    // descriptor
 	Flags  uint64     `json:"flags,omitempty"`
 	Mode   uint32     `json:"mode,omitempty"`
@@ -95,11 +98,13 @@ type EventConn struct {
 	Type      int            `json:"type,omitempty"`
 	Addresses []netip.Addr   `json:"addresses,omitempty"`
 	Inbound   bool           `json:"inbound,omitempty"`
+	Connected bool           `json:"connected,omitempty"` // a datagram socket with a fixed peer
 }
 
 // Process is a process after its last exec.
 type Process struct {
-	ID        uint64    `json:"id"` // of this exec, unique on the host since it started
+	ID        uint64    `json:"id"`                  // of this exec, unique on the host since it started
+	ParentID  uint64    `json:"parent_id,omitempty"` // ID of the parent when this one was forked
 	PID       int       `json:"pid"`
 	ParentPID int       `json:"ppid"`
 	InnerPID  int       `json:"inner_pid,omitempty"` // in its own pid namespace
@@ -110,12 +115,16 @@ type Process struct {
 	Directory string    `json:"directory,omitempty"`
 	UID       uint32    `json:"uid"`
 	GID       uint32    `json:"gid"`
-	LoginUID  uint32    `json:"login_uid"` // 4294967295 when nobody logged in
+	User      string    `json:"user,omitempty"`  // name of UID where the process runs, where it is known
+	Group     string    `json:"group,omitempty"` // name of GID
+	LoginUID  uint32    `json:"login_uid"`       // 4294967295 when nobody logged in
 	Effective uint64    `json:"effective_capabilities"`
 	Permitted uint64    `json:"permitted_capabilities"`
-	TTY       uint32    `json:"tty,omitempty"` // device number of the controlling terminal
+	TTY       uint32    `json:"tty,omitempty"`     // device number of the controlling terminal
+	Session   int       `json:"session,omitempty"` // pid of the session's leader
 	Leader    bool      `json:"group_leader,omitempty"`
-	Origin    string    `json:"origin"` // of the executable
+	Origin    string    `json:"origin"`             // of the executable
+	Replaces  bool      `json:"replaces,omitempty"` // of origin upper: the image has a file of this name too, and it was changed or only touched
 	Digest    Digest    `json:"digest,omitempty"`
 	Inode     uint64    `json:"inode,omitempty"`
 	Device    uint64    `json:"device,omitempty"`

@@ -7,6 +7,7 @@
 package admit
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"sync"
@@ -72,6 +73,7 @@ type Image struct {
 	Reference string         // as the workload writes it
 	Digest    sekisho.Digest // that it resolves to; empty when not known
 	Request   fact.Request   // Now and Reference are filled in by the gate
+	Source    string         // where a scanner finds it, as docker:ID; empty means by its reference
 }
 
 // Answer is what the gate says.
@@ -128,7 +130,7 @@ func (g *Gate) judge(ctx context.Context, i *Image, rules Rules, now time.Time) 
 	request := i.Request
 	request.Now, request.Reference = now, i.Reference
 	if i.Digest != "" && g.Scanner != nil && g.Facts.Version(i.Digest) == "" {
-		_ = g.flight.do(ctx, string(i.Digest), func(ctx context.Context) error { return g.Scanner.Scan(ctx, i.Reference, i.Digest) }) // unknown stays unknown, and the policy says what that means
+		_ = g.flight.do(ctx, string(i.Digest), func(ctx context.Context) error { return g.Scanner.Scan(ctx, cmp.Or(i.Source, i.Reference), i.Digest) }) // unknown stays unknown, and the policy says what that means
 	}
 	index, version := g.index(i.Digest, rules.Exceptions)
 	return assurance.Evaluate(rules.Policies, index, &request), version

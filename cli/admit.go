@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,10 @@ type admitConfig struct {
 	Audit       string   `yaml:"audit"`       // the directory of the audit log
 	Database    string   `yaml:"database"`    // the directory of the advisory database
 	Signatures  []string `yaml:"signatures"`  // malware signatures beside our own
+	Trust       string   `yaml:"trust"`       // a file: whose signatures count
+	Approvers   string   `yaml:"approvers"`   // a file: who may approve
+	Attested    string   `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older, as 24h
+	Verify      string   `yaml:"verify"`      // how often what was signed is verified anew; 10m when left out
 	Deadline    string   `yaml:"deadline"`    // of one decision, as 2s
 	OnError     string   `yaml:"on_error"`    // deny or allow: what a gate says when it cannot work at all
 	Scan        *bool    `yaml:"scan"`        // images that nobody knows are scanned; true when left out
@@ -44,7 +49,13 @@ type admitConfig struct {
 
 	name     string // of the file
 	deadline time.Duration
+	attested time.Duration
+	verify   time.Duration
+	plain    []string // patterns of registries that may speak plain HTTP
 }
+
+// verifyEvery is how often what was signed is verified anew when nothing is said.
+const verifyEvery = 10 * time.Minute
 
 // admitFlags are the flags that all of admit shares.
 type admitFlags struct {
@@ -64,6 +75,10 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitFactsCommand(f),
 		a.admitServeCommand(f),
 		a.admitManifestCommand(f),
+		a.admitDockerCommand(f),
+		a.admitNodeCommand(f),
+		a.admitRuntimeCommand(),
+		a.admitCoverageCommand(f),
 	)
 	return root
 }
@@ -95,7 +110,7 @@ func (a *app) admitConfig(f *admitFlags) (*admitConfig, error) {
 // resolve makes paths of the file relative to it.
 func (c *admitConfig) resolve() {
 	dir := filepath.Dir(c.name)
-	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database} {
+	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database, &c.Trust, &c.Approvers} {
 		*p = below(dir, *p)
 	}
 	for i := range c.VEX {
@@ -132,6 +147,17 @@ func (c *admitConfig) complete(a *app) (err error) {
 	if c.Deadline != "" {
 		if c.deadline, err = time.ParseDuration(c.Deadline); err != nil || c.deadline <= 0 || c.deadline > 10*time.Minute {
 			return sekisho.Errorf(sekisho.Usage, "%s: deadline %q: want a duration of at most 10m, as 2s", c.name, c.Deadline)
+		}
+	}
+	if c.Attested != "" {
+		if c.attested, err = time.ParseDuration(c.Attested); err != nil || c.attested <= 0 || c.Trust == "" {
+			return sekisho.Errorf(sekisho.Usage, "%s: attested %q: want a duration, as 24h, and trust", c.name, c.Attested)
+		}
+	}
+	c.verify = verifyEvery
+	if c.Verify != "" {
+		if c.verify, err = time.ParseDuration(c.Verify); err != nil || c.verify < time.Second {
+			return sekisho.Errorf(sekisho.Usage, "%s: verify %q: want a duration of at least 1s, as 10m", c.name, c.Verify)
 		}
 	}
 	c.OnError = cmp.Or(c.OnError, sekisho.Deny)
@@ -239,6 +265,9 @@ func (a *app) admitRules(c *admitConfig) (*admit.Rules, error) {
 // watch reads policies and exceptions anew when their files change, until the
 // context ends. Files that are wrong leave the old rules in force and are told.
 func (g *gate) watch(ctx context.Context, a *app, every time.Duration) {
+	var verifying sync.WaitGroup
+	verifying.Go(func() { g.reverify(ctx, a) })
+	defer verifying.Wait()
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	last := g.config.stamp()

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -62,7 +63,7 @@ func (a *app) admitCheck(ctx context.Context, target string, f *checkFlags) erro
 	if err != nil {
 		return err
 	}
-	q := admit.Question{Gate: "ci", Actor: a.actor(f.actor), Subject: cmp.Or(f.policy.as, reference), Details: a.pipeline(),
+	q := admit.Question{Gate: "ci", Actor: a.actor(f.actor), Subject: cmp.Or(f.policy.as, reference, target), Details: a.pipeline(),
 		Images: []admit.Image{{Reference: cmp.Or(f.policy.as, reference), Digest: digest, Request: judge.request}}}
 	answer, err := g.Decide(ctx, q)
 	if err != nil {
@@ -71,36 +72,73 @@ func (a *app) admitCheck(ctx context.Context, target string, f *checkFlags) erro
 	return a.tellAnswer(g, answer, target, digest, outputs, f)
 }
 
-// known makes sure that facts are kept, and returns the image's name and a
-// digest that has them. A target that names a digest that is known is not
-// looked at any more.
+// known makes sure that facts are kept, with what is proven by signatures now,
+// and returns the image's name and a digest that has them.
 func (a *app) known(ctx context.Context, target string, g *gate, j *judge, f *checkFlags) (string, sekisho.Digest, error) {
+	f.source.insecure = f.source.insecure || g.config.Insecure
+	v, err := a.voucher(g.config.Trust, g.config.Approvers, f.source.insecure)
+	if err != nil {
+		return "", "", err
+	}
+	name, digests, err := a.learned(ctx, target, g, j, f, v)
+	if err != nil {
+		return "", "", err
+	}
+	if scheme, _, err := a.scheme(ctx, target); err != nil || scheme != "registry" {
+		return name, digests[0], err // what is signed lies in registries
+	}
+	return name, digests[0], v.vouch(ctx, g.facts, name, digests...)
+}
+
+// learned makes sure that facts are kept, and returns the image's name and its
+// digests; the first has them. A target that names a digest that is known is not
+// looked at any more.
+func (a *app) learned(ctx context.Context, target string, g *gate, j *judge, f *checkFlags, v *voucher) (string, []sekisho.Digest, error) {
 	fresh := !f.rescan && len(j.evidence) == 0
 	if name, text, ok := strings.Cut(target, "@"); ok && fresh && g.facts.Version(sekisho.Digest(text)) != "" {
 		name, _ = fact.ImageName("registry:" + strings.TrimPrefix(name, "registry:"))
-		return name + "@" + text, sekisho.Digest(text), nil
+		return name + "@" + text, []sekisho.Digest{sekisho.Digest(text)}, nil
 	}
 	reference, digests, err := a.resolve(ctx, target, f)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	for _, d := range digests {
 		if fresh && g.facts.Version(d) != "" {
-			return reference, d, nil
+			return reference, append([]sekisho.Digest{d}, digests...), g.join(d, digests)
 		}
 	}
-	report, digests, err := a.learnWith(ctx, target, g.config, &f.scanFlags)
+	if fresh && len(digests) > 0 {
+		if found, _ := v.attested(ctx, g.facts, reference, digests[0], g.config.attested); found { // else it is scanned
+			return reference, digests, nil
+		}
+	}
+	report, digests, err := a.learn(ctx, target, g.config, &f.scanFlags)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	if len(digests) == 0 {
-		return "", "", sekisho.Errorf(sekisho.Usage, "%s has no digest, so it cannot be admitted", target).WithHint("an image: registry:, docker:, containerd:, archive: or oci:; for a directory: sekisho scan --policy")
+		return "", nil, sekisho.Errorf(sekisho.Usage, "%s has no digest, so it cannot be admitted", target).WithHint("an image: registry:, docker:, containerd:, archive: or oci:; for a directory: sekisho scan --policy")
 	}
 	if _, err := keep(g.facts, report, j.evidence, digests...); err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	name, _ := fact.ImageName(report.Target.Reference)
-	return name, digests[0], nil
+	return name, digests, nil
+}
+
+// join keeps what is known of a digest under the other digests of its image.
+func (g *gate) join(known sekisho.Digest, all []sekisho.Digest) error {
+	version := g.facts.Version(known)
+	if !slices.ContainsFunc(all, func(d sekisho.Digest) bool { return g.facts.Version(d) != version }) {
+		return nil
+	}
+	image, err := g.facts.Image(known)
+	if err != nil {
+		return err
+	}
+	_, err = g.facts.Keep(image, all...)
+	return err
 }
 
 // resolve asks the source which image a name stands for.
@@ -173,4 +211,3 @@ func (a *app) pipeline() map[string]string {
 	}
 	return out
 }
-

@@ -25,7 +25,7 @@ func (a *app) admitFactsCommand(shared *admitFlags) *cobra.Command {
 	prune := &cobra.Command{Use: "prune", Short: t("cli.facts.prune"), Args: usageArgs(cobra.NoArgs), DisableFlagsInUseLine: true,
 		RunE: func(*cobra.Command, []string) error { return a.factsPrune(shared, older) }}
 	prune.Flags().StringVar(&older, "older", "90d", t("cli.flag.older"))
-	root.AddCommand(list, show, prune)
+	root.AddCommand(list, show, prune, a.factsVerifyCommand(shared))
 	return root
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -44,7 +45,7 @@ func webhookConfig(f *admitFlags) (*webhook.Config, error) {
 		return nil, usage(err)
 	}
 	dir := filepath.Dir(f.config)
-	for _, p := range []*string{&c.Exceptions, &c.Facts, &c.Audit, &c.Database, &c.ClientCA, &c.API.CA, &c.API.Token, &c.Certificate.Directory, &c.Certificate.Cert, &c.Certificate.Key} {
+	for _, p := range []*string{&c.Exceptions, &c.Trust, &c.Approvers, &c.Facts, &c.Audit, &c.Database, &c.ClientCA, &c.API.CA, &c.API.Token, &c.Certificate.Directory, &c.Certificate.Cert, &c.Certificate.Key} {
 		*p = below(dir, *p)
 	}
 	for _, l := range [][]string{c.Signatures, c.VEX} {
@@ -78,7 +79,7 @@ func (a *app) admitServe(ctx context.Context, f *admitFlags) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(c)
+	listeners, err := listenWebhook(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,11 @@ func (a *app) reporter() func(string, error) {
 
 // webhookGate makes the gate ready.
 func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
-	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX}
+	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX,
+		Trust: c.Trust, Approvers: c.Approvers, attested: c.Attested, verify: cmp.Or(c.Verify, verifyEvery), plain: c.Resolve.Insecure}
+	if c.Attested < 0 || c.Attested > 0 && c.Trust == "" || c.Verify < 0 || c.Verify > 0 && c.Verify < time.Second {
+		return nil, sekisho.Errorf(sekisho.Usage, "attested and verify: want durations, as 24h and 10m; attested goes with trust")
+	}
 	g := &gate{config: shared, texts: a.texts}
 	rules, err := a.admitRules(shared)
 	if err != nil {
@@ -153,10 +158,14 @@ func (s scanners) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if !s.registries.Asks(ref.Registry) {
 		return sekisho.Errorf(sekisho.NotFound, "registry %s is not asked", ref.Registry)
 	}
-	if scope.Any(s.registries.Insecure, ref.Registry) {
-		return s.plain.Scan(ctx, ref.Name(), digest)
+	name := ref.Name()
+	if ref.Tag != "" {
+		name += ":" + ref.Tag // where an index may be that is signed
 	}
-	return s.safe.Scan(ctx, ref.Name(), digest)
+	if scope.Any(s.registries.Insecure, ref.Registry) {
+		return s.plain.Scan(ctx, name, digest)
+	}
+	return s.safe.Scan(ctx, name, digest)
 }
 
 // resolver asks registries. It implements webhook.Resolver.
@@ -168,7 +177,7 @@ func (r resolver) Resolve(ctx context.Context, reference string) (webhook.Resolv
 	if err != nil {
 		return webhook.Resolved{}, err
 	}
-	found, err := registry.Resolve(ctx, reference, registry.Options{Insecure: scope.Any(r.insecure, ref.Registry)})
+	found, err := registry.Current(ctx, reference, registry.Options{Insecure: scope.Any(r.insecure, ref.Registry)})
 	if err != nil {
 		return webhook.Resolved{}, err
 	}
@@ -179,8 +188,8 @@ func (r resolver) Resolve(ctx context.Context, reference string) (webhook.Resolv
 	return out, nil
 }
 
-// listen opens what the configuration names.
-func listen(c *webhook.Config) (l webhook.Listeners, err error) {
+// listenWebhook opens what the configuration names.
+func listenWebhook(c *webhook.Config) (l webhook.Listeners, err error) {
 	if c.ClientCA != "" {
 		data, err := os.ReadFile(c.ClientCA)
 		if err != nil {

@@ -30,8 +30,8 @@ func (a *app) scanner(c *admitConfig, facts *store.Facts, scheme string) *scanne
 }
 
 // Scan scans the image of a digest and keeps its facts. The digest decides what
-// is looked at; the reference only says where. Both may be of an engine:
-// docker:NAME, containerd:NAME.
+// is looked at; the reference only says where. It may be of an engine:
+// docker:NAME, containerd:NAME, containerd/NAMESPACE:NAME.
 func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Digest) error {
 	select {
 	case s.turns <- struct{}{}:
@@ -42,7 +42,28 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if s.facts.Version(digest) != "" {
 		return nil // somebody else learned it meanwhile
 	}
-	return s.learn(ctx, exactly(reference, digest, s.scheme), digest)
+	namespace := ""
+	if rest, ok := strings.CutPrefix(reference, "containerd/"); ok {
+		namespace, reference, _ = strings.Cut(rest, ":")
+		reference = "containerd:" + reference
+	}
+	v, err := s.config.voucher(s.app)
+	if err != nil {
+		return err
+	}
+	found, err := v.attested(ctx, s.facts, reference, digest, s.config.attested)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
+	if !found {
+		if err := s.learn(ctx, exactly(reference, digest, s.scheme), namespace, digest); err != nil {
+			return err
+		}
+	}
+	if !strings.HasPrefix(exactly(reference, digest, s.scheme), "registry:") {
+		return nil
+	}
+	return v.vouch(ctx, s.facts, reference, digest)
 }
 
 // exactly is the target that can only be the image of a digest.
@@ -68,8 +89,10 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 
 // learn scans a target and keeps its facts under all its digests. When want is
 // not empty, it must be one of them.
-func (s *scanner) learn(ctx context.Context, target string, want sekisho.Digest) error {
-	report, digests, err := s.app.learn(ctx, target, s.config)
+func (s *scanner) learn(ctx context.Context, target, namespace string, want sekisho.Digest) error {
+	f := &scanFlags{jobs: 1, quiet: true, cacheMiB: cache.DefaultSize >> 20}
+	f.source.namespace = namespace
+	report, digests, err := s.app.learn(ctx, target, s.config, f)
 	if err != nil {
 		return err
 	}
@@ -90,7 +113,7 @@ func keep(facts *store.Facts, r *sekisho.Report, evidence map[string]*fact.Evide
 			continue
 		}
 		image.Signatures, image.Provenance, image.Approvals = old.Signatures, old.Provenance, old.Approvals
-		image.TagImmutable, image.Evidence = old.TagImmutable, old.Evidence
+		image.TagImmutable, image.Evidence, image.Indexes = old.TagImmutable, old.Evidence, old.Indexes
 		break
 	}
 	for name, e := range evidence {
@@ -104,19 +127,14 @@ func keep(facts *store.Facts, r *sekisho.Report, evidence map[string]*fact.Evide
 
 // learn scans a target whole, as gates want it: everything is looked for and
 // nothing is filtered out. The digests are all names of the same image.
-func (a *app) learn(ctx context.Context, target string, c *admitConfig) (*sekisho.Report, []sekisho.Digest, error) {
-	f := &scanFlags{jobs: 1, quiet: true, cacheMiB: cache.DefaultSize >> 20}
-	return a.learnWith(ctx, target, c, f)
-}
-
-func (a *app) learnWith(ctx context.Context, target string, c *admitConfig, f *scanFlags) (*sekisho.Report, []sekisho.Digest, error) {
+func (a *app) learn(ctx context.Context, target string, c *admitConfig, f *scanFlags) (*sekisho.Report, []sekisho.Digest, error) {
 	f.db, f.vex, f.content.signatures = c.Database, c.VEX, c.Signatures
 	f.source.insecure = f.source.insecure || c.Insecure
 	report, err := a.reportOf(ctx, target, f)
 	if err != nil {
 		return nil, nil, fmt.Errorf("scan %s: %w", target, err)
 	}
-	if err := a.statements(report, f.vex); err != nil {
+	if err := a.statements(ctx, report, f); err != nil {
 		return nil, nil, err
 	}
 	return report, digestsOf(report, f), nil

@@ -12,6 +12,7 @@ import (
 
 	"sekisho"
 	"sekisho/audit"
+	"sekisho/report/format"
 )
 
 // auditFlags choose entries of the audit log.
@@ -123,7 +124,7 @@ func (a *app) auditShow(f *auditFlags) error {
 		if f.format == "json" {
 			return lines.Encode(e)
 		}
-		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Gate, visible(e.Actor), visible(e.Action), visible(e.Subject), a.result(e.Result), visible(firstReason(&e)))
+		_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Gate, visible(e.Actor), visible(e.Action), visible(e.Subject), a.result(e.Result), visible(a.firstReason(&e)))
 		return err
 	})
 	return errors.Join(w.Flush(), err)
@@ -138,10 +139,11 @@ func (a *app) result(result string) string {
 }
 
 // firstReason sums up why.
-func firstReason(e *audit.Entry) string {
+func (a *app) firstReason(e *audit.Entry) string {
 	if len(e.Reasons) == 0 {
 		return ""
 	}
+	format.Describe(&sekisho.Report{Decision: &sekisho.Decision{Reasons: e.Reasons}}, a.texts)
 	text := e.Reasons[0].Message
 	if text == "" {
 		text = e.Reasons[0].Control

@@ -21,15 +21,19 @@ import (
 
 // Process is what a command gets from the operating system.
 type Process struct {
-	Args   []string
-	Getenv func(string) string
-	Stdin  *os.File
-	Stdout io.Writer
-	Stderr io.Writer
+	Program string // as it was called
+	Args    []string
+	Getenv  func(string) string
+	Stdin   *os.File
+	Stdout  io.Writer
+	Stderr  io.Writer
 }
 
 // Main runs the program and returns its exit status.
 func Main(ctx context.Context, p Process) int {
+	if args, ok := asRuntime(p); ok {
+		return runtimeMain(ctx, p, args)
+	}
 	a := &app{Process: p, texts: i18n.New(language(p))}
 	root := a.root()
 	root.SetArgs(p.Args)
@@ -43,7 +47,8 @@ func Main(ctx context.Context, p Process) int {
 // app is one run of the program.
 type app struct {
 	Process
-	texts *i18n.Printer
+	texts  *i18n.Printer
+	engine engineAt // overrides DOCKER_HOST
 }
 
 // language is that of --lang, else of SEKISHO_LANG, else of the locale.
@@ -83,9 +88,16 @@ func (a *app) root() *cobra.Command {
 		a.vexCommand(),
 		a.advisoryCommand(),
 		a.policyCommand(),
+		a.signCommand(),
+		a.attestCommand(),
+		a.verifyCommand(),
+		a.approveCommand(),
+		a.keysCommand(),
 		a.rulesCommand(),
+		a.enforceCommand(),
 		a.admitCommand(),
 		a.auditCommand(),
+		a.runcCommand(),
 		a.versionCommand(),
 	)
 	root.SetHelpCommand(&cobra.Command{Use: "help", Hidden: true, RunE: func(*cobra.Command, []string) error { return root.Help() }})
@@ -158,6 +170,10 @@ const (
 func (a *app) finish(err error) int {
 	if err == nil {
 		return statusPassed
+	}
+	var silent *status
+	if errors.As(err, &silent) {
+		return silent.code
 	}
 	var e *sekisho.Error
 	errors.As(err, &e)

@@ -132,6 +132,7 @@ func (a *app) policyExplainCommand() *cobra.Command {
 	a.policyFlags(cmd, &f.policy)
 	cmd.Flags().StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
 	cmd.Flags().StringVar(&f.format, "format", "text", t("cli.flag.explain_format"))
+	cmd.Flags().StringVar(&f.db, "db", "", t("cli.flag.db"))
 	cmd.Flags().StringVar(&f.policy.stage, "at", "", t("cli.flag.at"))
 	return cmd
 }

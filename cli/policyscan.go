@@ -23,6 +23,8 @@ type policyFlags struct {
 	environment string
 	stage       string
 	evidence    []string
+	trust       string
+	approvers   string
 }
 
 func (a *app) policyFlags(cmd *cobra.Command, f *policyFlags) {
@@ -31,6 +33,8 @@ func (a *app) policyFlags(cmd *cobra.Command, f *policyFlags) {
 	flags.StringVar(&f.as, "as", "", t("cli.flag.as"))
 	flags.StringVar(&f.environment, "environment", "", t("cli.flag.environment"))
 	flags.StringArrayVar(&f.evidence, "evidence", nil, t("cli.flag.evidence"))
+	flags.StringVar(&f.trust, "trust", "", t("signature.flag.trust_policy"))
+	flags.StringVar(&f.approvers, "approvers", "", t("approval.flag.approvers_policy"))
 }
 
 // looks are the kinds of findings to look for; none means all. A policy judges
@@ -48,13 +52,14 @@ type judge struct {
 	request  fact.Request
 	evidence map[string]*fact.Evidence
 	accepted *exception.File
+	vouched  func(*fact.Image) // sets what signatures prove; nil for nothing
 }
 
 // judge reads what the flags name. Without policies it is nil.
 func (a *app) judge(f *policyFlags, accepted *exception.File, now time.Time) (*judge, error) {
 	if len(f.policies) == 0 {
-		if f.as != "" || f.environment != "" || len(f.evidence) > 0 {
-			return nil, sekisho.Errorf(sekisho.Usage, "--as, --environment and --evidence go with --policy")
+		if f.as != "" || f.environment != "" || len(f.evidence) > 0 || f.trust != "" || f.approvers != "" {
+			return nil, sekisho.Errorf(sekisho.Usage, "--as, --environment, --evidence, --trust and --approvers go with --policy")
 		}
 		return nil, nil
 	}
@@ -170,6 +175,9 @@ func (j *judge) verdict(r *sekisho.Report) *assurance.Verdict {
 	image := fact.FromReport(r)
 	if len(j.evidence) > 0 {
 		image.Evidence = j.evidence
+	}
+	if j.vouched != nil {
+		j.vouched(&image)
 	}
 	return assurance.Evaluate(j.set, assurance.Prepare(&image, j.accepted), &j.request)
 }

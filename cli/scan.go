@@ -39,6 +39,7 @@ type scanFlags struct {
 	kinds, paths, skip  []string
 	exceptions          string
 	vex                 []string // files and directories of statements
+	vexAttached         bool
 	all, quiet, noCache bool
 	noColor             bool
 	cacheDir            string
@@ -66,6 +67,7 @@ func (a *app) scanCommand() *cobra.Command {
 	flags.StringSliceVar(&f.skip, "skip-path", nil, t("cli.flag.skip_path"))
 	flags.StringVar(&f.exceptions, "exceptions", "", t("cli.flag.exceptions"))
 	flags.StringArrayVar(&f.vex, "vex", nil, t("cli.flag.vex"))
+	flags.BoolVar(&f.vexAttached, "vex-attached", false, t("cli.flag.vex_attached"))
 	flags.StringArrayVar(&f.content.secretRules, "secret-rules", nil, t("cli.flag.secret_rules"))
 	flags.StringArrayVar(&f.content.signatures, "signatures", nil, t("cli.flag.signatures"))
 	flags.StringVar(&f.content.clamd, "clamd", "", t("cli.flag.clamd"))
@@ -132,7 +134,7 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	if err := a.vulnerabilities(report, f); err != nil {
 		return err
 	}
-	if err := a.statements(report, f.vex); err != nil {
+	if err := a.statements(ctx, report, f); err != nil {
 		return err
 	}
 	if err := a.keepFacts(report, f); err != nil {
@@ -143,6 +145,9 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	}
 	if judge != nil {
 		format.Describe(report, a.texts)
+		if judge.vouched, err = a.vouched(ctx, report, f); err != nil {
+			return err
+		}
 		report.Decision = a.decision(judge, report)
 	}
 	filter.apply(report)

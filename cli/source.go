@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,8 +144,14 @@ func openStdin(ctx context.Context, in *os.File, o archive.Options) (*image.Imag
 	return archive.Stream(in, o), nil
 }
 
+// engineAt is a Docker engine and what is sent to it with every request.
+type engineAt struct {
+	host   string
+	header http.Header
+}
+
 func (a *app) dockerOptions(platform sekisho.Platform) daemon.Options {
-	return daemon.Options{Host: a.Getenv("DOCKER_HOST"), CertPath: a.Getenv("DOCKER_CERT_PATH"), Platform: platform,
+	return daemon.Options{Host: cmp.Or(a.engine.host, a.Getenv("DOCKER_HOST")), Header: a.engine.header, CertPath: a.Getenv("DOCKER_CERT_PATH"), Platform: platform,
 		Save: func(r io.Reader) *image.Image { return archive.Stream(r, archive.Options{Platform: platform}) }}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sekisho"
+	"sekisho/image/registry"
 	"sekisho/scan/vex"
 )
 
@@ -106,18 +107,47 @@ func storedReport(name string) (*sekisho.Report, error) {
 	return report, err
 }
 
-// statements lets the documents of --vex speak about the report. Those that
-// could not be read are problems of the report.
-func (a *app) statements(r *sekisho.Report, paths []string) error {
-	if len(paths) == 0 {
+// statements lets the documents of --vex, and those beside the image, speak
+// about the report. Those that could not be read are problems of the report.
+func (a *app) statements(ctx context.Context, r *sekisho.Report, f *scanFlags) error {
+	if len(f.vex) == 0 && !f.vexAttached {
 		return nil
 	}
-	set, err := vex.Load(paths...)
+	set, err := vex.Load(f.vex...)
 	if err != nil {
 		return sekisho.Errorf(sekisho.Usage, "--vex: %w", err)
+	}
+	if f.vexAttached {
+		if err := a.attachedStatements(ctx, r, set, f.source.insecure); err != nil {
+			return err
+		}
 	}
 	done := set.Apply(r)
 	r.Problems = append(r.Problems, set.Problems...)
 	a.note("cli.note.vex", "documents", set.Documents(), "suppressed", done.Suppressed, "annotated", done.Annotated)
+	return nil
+}
+
+// attachedStatements adds what lies beside the image in its registry. Other
+// documents that lie there are passed over.
+func (a *app) attachedStatements(ctx context.Context, r *sekisho.Report, set *vex.Set, insecure bool) error {
+	ref, ok := strings.CutPrefix(r.Target.Reference, "registry:")
+	if !ok || r.Target.Digest == "" {
+		return sekisho.Errorf(sekisho.Usage, "--vex-attached: %s is not in a registry", r.Target.Reference)
+	}
+	list, err := registry.Attached(ctx, ref, r.Target.Digest, vex.MediaTypes(), registry.Options{Insecure: insecure})
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		d, err := vex.Read(x.Name, x.Data)
+		switch {
+		case errors.Is(err, vex.ErrOther):
+		case err != nil:
+			set.Problems = append(set.Problems, sekisho.Problem{Path: x.Name, Message: "VEX: " + err.Error()})
+		default:
+			set.Add(d)
+		}
+	}
 	return nil
 }

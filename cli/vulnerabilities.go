@@ -12,6 +12,7 @@ import (
 	"sekisho"
 	"sekisho/scan"
 	"sekisho/scan/advisory"
+	"sekisho/scan/advisory/feed/redhat"
 	"sekisho/scan/advisory/update"
 	"sekisho/scan/match"
 	"sekisho/scan/symbol"
@@ -60,11 +61,29 @@ func (a *app) vulnerabilities(r *sekisho.Report, f *scanFlags) error {
 		return err
 	}
 	defer db.Close()
-	if err := match.Match(known{db}, r, match.Options{Enrich: enriching, Programs: f.programs.find, Fingerprint: scan.Fingerprint}); err != nil {
+	repositories, err := entitled(db, r.Target.Repositories)
+	if err != nil {
+		return err
+	}
+	if err := match.Match(known{db}, r, match.Options{Enrich: enriching, Repositories: repositories, Programs: f.programs.find, Fingerprint: scan.Fingerprint}); err != nil {
 		return err
 	}
 	a.feeds(r, db)
 	return a.met(dir, r)
+}
+
+// entitled adds to the repositories of a target the CPEs that Red Hat's
+// statements name them by.
+func entitled(db *advisory.DB, repositories []string) ([]string, error) {
+	list := slices.Clone(repositories)
+	for _, name := range repositories {
+		d, _, err := db.Detail("redhat", "Red Hat", redhat.Repository(name))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d.CPEs...)
+	}
+	return list, nil
 }
 
 // feeds lists the feeds that judged, and warns when the newest answer of any is

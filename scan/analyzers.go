@@ -12,6 +12,7 @@ import (
 	"sekisho/scan/ecosystem/osrelease"
 	"sekisho/scan/ecosystem/pacman"
 	"sekisho/scan/ecosystem/python"
+	"sekisho/scan/ecosystem/repository"
 	"sekisho/scan/ecosystem/rpm"
 	"sekisho/scan/ecosystem/ruby"
 	"sekisho/scan/ecosystem/rust"
@@ -27,6 +28,7 @@ func Analyzers(more ...analyze.Analyzer) []analyze.Analyzer {
 		dpkg.New(),
 		apk.New(),
 		rpm.New(),
+		repository.New(),
 		pacman.New(),
 		npm.New(),
 		python.New(),

@@ -9,6 +9,7 @@ import (
 	"sekisho"
 	"sekisho/image"
 	"sekisho/scan/ecosystem/osrelease"
+	"sekisho/scan/ecosystem/repository"
 	"sekisho/scan/squash"
 )
 
@@ -23,6 +24,7 @@ func (s *scanner) report(ctx context.Context, tree *squash.Tree) *sekisho.Report
 	r := &sekisho.Report{Schema: sekisho.ReportSchema, Generated: s.Now.UTC(), Tool: s.Tool}
 	r.Target = s.target()
 	r.Target.OS = distribution(tree)
+	r.Target.Repositories = repositories(tree)
 	packages := s.packages(tree)
 	licence(tree, packages)
 	identify(r.Target.OS, packages)
@@ -111,8 +113,22 @@ func distribution(tree *squash.Tree) *sekisho.OS {
 	return nil
 }
 
+// repositories lists what files tell of where packages come from, each once.
+func repositories(tree *squash.Tree) (list []string) {
+	for _, f := range tree.Files {
+		for _, fact := range f.Facts {
+			if fact.Kind == repository.Fact && !f.Hidden {
+				list = append(list, fact.Value)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 func supported(os sekisho.OS) *sekisho.OS {
 	os.SupportedUntil = cmp.Or(os.SupportedUntil, osrelease.SupportedUntil(os))
+	os.Extended = osrelease.Extended(os)
 	return &os
 }
 

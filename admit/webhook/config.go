@@ -37,6 +37,10 @@ type Config struct {
 	Database    string        `yaml:"database"`    // the directory of the advisory database
 	Signatures  []string      `yaml:"signatures"`  // malware signatures beside our own
 	VEX         []string      `yaml:"vex"`         // files and directories of statements
+	Trust       string        `yaml:"trust"`       // a file: whose signatures and attestations count
+	Approvers   string        `yaml:"approvers"`   // a file: who may approve
+	Attested    time.Duration `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older
+	Verify      time.Duration `yaml:"verify"`      // how often what was signed is verified anew; default 10m
 	Deadline    time.Duration `yaml:"deadline"`    // of one request; default 2s, below the webhook's timeout
 	Failure     string        `yaml:"failure"`     // open or closed (default)
 	Pin         string        `yaml:"pin"`         // pods, all, or empty for never

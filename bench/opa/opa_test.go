@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,6 +160,15 @@ func TestSame(t *testing.T) {
 	}
 }
 
+// used is the processor time of the process in nanoseconds.
+func used(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
 func BenchmarkSekisho(b *testing.B) {
 	for _, n := range []int{10, 300, 3000} {
 		for _, late := range []bool{false, true} {
@@ -166,9 +176,11 @@ func BenchmarkSekisho(b *testing.B) {
 				f, set := facts(n, late), sekishoSet(b)
 				x := assurance.Prepare(&f.Image, nil)
 				b.ReportAllocs()
+				before := used(b)
 				for b.Loop() {
 					assurance.Evaluate(set, x, &f.Request)
 				}
+				b.ReportMetric(float64(used(b)-before)/float64(b.N), "cpu-ns/op")
 			})
 		}
 	}
@@ -190,9 +202,11 @@ func BenchmarkOPA(b *testing.B) {
 			b.Run(fmt.Sprintf("vulnerabilities=%d/deny=%v", n, late), func(b *testing.B) {
 				q, v := opa(b), parsed(b, facts(n, late))
 				b.ReportAllocs()
+				before := used(b)
 				for b.Loop() {
 					reasons(b, q, v)
 				}
+				b.ReportMetric(float64(used(b)-before)/float64(b.N), "cpu-ns/op")
 			})
 		}
 	}

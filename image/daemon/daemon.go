@@ -33,6 +33,7 @@ type Options struct {
 	Host     string // as DOCKER_HOST, empty means DefaultHost
 	CertPath string // as DOCKER_CERT_PATH: ca.pem, cert.pem, key.pem
 	Platform sekisho.Platform
+	Header   http.Header // sent with every request; may be nil
 
 	// Save opens what docker save writes.
 	Save func(io.Reader) *image.Image
@@ -40,9 +41,10 @@ type Options struct {
 
 // Client speaks with an engine.
 type Client struct {
-	http *http.Client
-	base string
-	host string
+	http   *http.Client
+	base   string
+	host   string
+	header http.Header
 }
 
 // NewClient prepares a connection; none is made yet.
@@ -56,7 +58,7 @@ func NewClient(o Options) (*Client, error) {
 		return nil, sekisho.Errorf(sekisho.Usage, "DOCKER_HOST=%q: want unix:///PATH or tcp://HOST:PORT", host)
 	}
 	t := &http.Transport{}
-	c := &Client{http: &http.Client{Transport: t}, base: "http://docker", host: host}
+	c := &Client{http: &http.Client{Transport: t}, base: "http://docker", host: host, header: o.Header}
 	switch scheme {
 	case "unix":
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -102,6 +104,9 @@ func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, error)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range c.header {
+		req.Header[name] = values
 	}
 	resp, err := c.http.Do(req)
 	switch {

@@ -79,6 +79,11 @@ func document(ctx context.Context, b Blobs, d Descriptor) (Document, []byte, err
 
 // Read reads a small blob and verifies its digest.
 func Read(ctx context.Context, b Blobs, d Descriptor) ([]byte, error) {
+	return ReadAtMost(ctx, b, d, MaxDocument)
+}
+
+// ReadAtMost reads a blob of at most limit bytes and verifies its digest.
+func ReadAtMost(ctx context.Context, b Blobs, d Descriptor, limit int64) ([]byte, error) {
 	if err := d.Digest.Validate(); err != nil {
 		return nil, err
 	}
@@ -87,12 +92,12 @@ func Read(ctx context.Context, b Blobs, d Descriptor) ([]byte, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	data, err := io.ReadAll(io.LimitReader(rc, MaxDocument+1))
+	data, err := io.ReadAll(io.LimitReader(rc, limit+1))
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "read blob %s: %w", d.Digest, err)
 	}
-	if len(data) > MaxDocument {
-		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, MaxDocument)
+	if int64(len(data)) > limit {
+		return nil, sekisho.Errorf(sekisho.Invalid, "blob %s: more than %d bytes", d.Digest, limit)
 	}
 	if sum := digest(data, d.Digest); sum != d.Digest {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "blob %s: its content has digest %s", d.Digest, sum)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"sekisho"
+	"sekisho/image/oci"
 )
 
 // Artifact is something other than an image that a registry keeps (OCI image
@@ -25,6 +27,9 @@ type Artifact struct {
 	ConfigType string // media type of Config
 	Config     []byte
 	Blobs      []Blob
+
+	Subject     *oci.Descriptor   // what it refers to, for signatures and the like; nil for none
+	Annotations map[string]string // of the manifest
 }
 
 // Blob is one part of an artifact.
@@ -34,6 +39,8 @@ type Blob struct {
 	Size      int64 // bytes
 	Title     string
 	Open      func() (io.ReadCloser, error)
+
+	Annotations map[string]string // besides the title
 }
 
 // titleKey is where a blob's name is kept (OCI annotations).
@@ -104,8 +111,8 @@ func Pull(ctx context.Context, ref, artifactType string, o Options) (*Artifact, 
 		return nil, "", err
 	}
 	for _, l := range m.Layers {
-		a.Blobs = append(a.Blobs, Blob{string(l.MediaType), sekisho.Digest(l.Digest.String()), l.Size, l.Annotations[titleKey],
-			func() (io.ReadCloser, error) { return open(l.Digest) }})
+		a.Blobs = append(a.Blobs, Blob{MediaType: string(l.MediaType), Digest: sekisho.Digest(l.Digest.String()), Size: l.Size, Title: l.Annotations[titleKey],
+			Open: func() (io.ReadCloser, error) { return open(l.Digest) }, Annotations: l.Annotations})
 	}
 	return a, sekisho.Digest(d.Digest.String()), nil
 }
@@ -147,9 +154,12 @@ func readConfig(open func(v1.Hash) (io.ReadCloser, error), d v1.Descriptor) ([]b
 type artifactManifest struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
-	ArtifactType  string          `json:"artifactType"`
+	ArtifactType  string          `json:"artifactType,omitempty"`
 	Config        v1.Descriptor   `json:"config"`
 	Layers        []v1.Descriptor `json:"layers"`
+	Subject       *oci.Descriptor `json:"subject,omitempty"`
+
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // artifact implements partial.CompressedImageCore.
@@ -166,24 +176,33 @@ func newArtifact(a Artifact) (*artifact, error) {
 		return nil, fmt.Errorf("push: %w", err)
 	}
 	core := &artifact{config: a.Config, blobs: map[v1.Hash]Blob{}}
-	m := artifactManifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: a.Type, Layers: []v1.Descriptor{},
+	m := artifactManifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, ArtifactType: a.Type, Layers: []v1.Descriptor{}, Subject: a.Subject, Annotations: a.Annotations,
 		Config: v1.Descriptor{MediaType: types.MediaType(a.ConfigType), Digest: hash, Size: size}}
 	for _, b := range a.Blobs {
 		h, err := v1.NewHash(string(b.Digest))
 		if err != nil {
 			return nil, sekisho.Errorf(sekisho.Invalid, "push: %w", err)
 		}
-		if _, twice := core.blobs[h]; twice {
+		if o, twice := core.blobs[h]; twice && maps.Equal(o.annotations(), b.annotations()) {
 			continue
 		}
-		core.blobs[h] = b
-		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.MediaType(b.MediaType), Digest: h, Size: b.Size, Annotations: map[string]string{titleKey: b.Title}})
+		core.blobs[h] = b // signatures by several people may be of one payload
+		m.Layers = append(m.Layers, v1.Descriptor{MediaType: types.MediaType(b.MediaType), Digest: h, Size: b.Size, Annotations: b.annotations()})
 	}
 	if core.manifest, err = json.Marshal(m); err != nil {
 		return nil, fmt.Errorf("push: %w", err)
 	}
 	core.digest, _, err = v1.SHA256(bytes.NewReader(core.manifest))
 	return core, err
+}
+
+func (b Blob) annotations() map[string]string {
+	if b.Title == "" {
+		return b.Annotations
+	}
+	all := map[string]string{titleKey: b.Title}
+	maps.Copy(all, b.Annotations)
+	return all
 }
 
 // RawManifest returns the manifest.

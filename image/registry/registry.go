@@ -63,14 +63,16 @@ func parse(ref string, insecure bool) (name.Reference, error) {
 }
 
 func options(ctx context.Context, o Options) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(roundTripper(o)), remote.WithUserAgent("sekisho")}
+}
+
+func roundTripper(o Options) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	var rt http.RoundTripper = t
 	if o.Insecure {
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // asked for by --insecure
-	} else {
-		rt = onlyTLS{t}
+		return t
 	}
-	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(rt), remote.WithUserAgent("sekisho")}
+	return onlyTLS{t}
 }
 
 // onlyTLS refuses plain HTTP: the library would try it for local names.

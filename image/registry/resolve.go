@@ -26,9 +26,9 @@ type Manifest struct {
 // maxManifests bounds the images of an index.
 const maxManifests = 1000
 
-// Resolve asks what a reference points to now. A manifest is only asked for by
+// Current asks what a reference points to now. A manifest is only asked for by
 // HEAD, which registries that count pulls do not count.
-func Resolve(ctx context.Context, ref string, o Options) (Resolved, error) {
+func Current(ctx context.Context, ref string, o Options) (Resolved, error) {
 	r, err := parse(ref, o.Insecure)
 	if err != nil {
 		return Resolved{}, err

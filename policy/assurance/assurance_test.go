@@ -24,6 +24,8 @@ func TestParseErrors(t *testing.T) {
 		"pattern":                   {"name: a\nscope: {images: ['app*']}\ncontrols: [{control: sbom}]\n", []string{"p.yaml:2:", "registry"}},
 		"anchor":                    {"name: &x a\ncontrols: [{control: sbom}]\n", []string{"p.yaml:1:", "anchors"}},
 		"syntax":                    {"name: a\ncontrols: [\n", []string{"p.yaml:"}},
+		"text for a list":           {"name: a\nscope: {images: nginx}\n", []string{"p.yaml:2:17:", "have a text, want a list"}},
+		"missing value":             {"name: a\ncontrols:\n  - control: severity\n", []string{"p.yaml:3:", "maximum: it is missing, want one of critical"}},
 		"two documents":             {"name: a\n---\nname: b\n", []string{"one document"}},
 		"rule, quoted":              {"name: a\nrules:\n  - name: x\n    expression: \"image.tga == 'a'\"\n", []string{"p.yaml:4:23:", "tga"}},
 		"rule, plain":               {"name: a\nrules:\n  - name: x\n    expression: image.tag == 3\n", []string{"p.yaml:4:27:", "no matching overload"}},

@@ -18,9 +18,7 @@ type malwareControl struct {
 func (c *malwareControl) ready() error { return confidenceWord(c.Confidence) }
 
 func (c *malwareControl) judge(x *Index, r *request, j *judgement) {
-	if !j.needs(x, fact.Malware) {
-		return
-	}
+	j.needs(x, fact.Malware) // malicious packages are told all the same
 	j.looked = len(x.malware)
 	for _, n := range x.malware {
 		if sure(x.image.Findings[n].Confidence, c.Confidence) {

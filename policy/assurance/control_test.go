@@ -140,6 +140,11 @@ func TestControls(t *testing.T) {
 		{"malware", add(sekisho.Finding{Kind: sekisho.Malware, ID: "x", Confidence: "low"}), fail},
 		{"malware, confidence: medium", add(sekisho.Finding{Kind: sekisho.Malware, ID: "x", Confidence: "low"}), pass},
 		{"malware", forget(fact.Malware), unknown},
+		{"malware", add(vulnerability("MAL-1", sekisho.Critical, func(f *sekisho.Finding) { f.Malicious = true })), fail},
+		{"malware", func(f *fact.Facts) {
+			add(vulnerability("MAL-1", sekisho.Critical, func(f *sekisho.Finding) { f.Malicious = true }))(f)
+			forget(fact.Malware)(f)
+		}, fail},
 		{"secrets", add(sekisho.Finding{Kind: sekisho.Secret, ID: "x", Class: "password"}), fail},
 		{"secrets, classes: [private_key]", add(sekisho.Finding{Kind: sekisho.Secret, ID: "x", Class: "password"}), pass},
 		{"secrets", forget(fact.Secrets), unknown},
@@ -329,6 +334,10 @@ func TestRules(t *testing.T) {
 		{`vulnerabilities.filter(v, v.rank >= 4).size() < 2`, add(vulnerability("CVE-1", sekisho.Critical, nil)), sekisho.ControlPass},
 		{`vulnerabilities.all(v, now - v.published < duration('720h'))`, add(vulnerability("CVE-1", sekisho.Low, fixedIn("2", 1))), sekisho.ControlPass},
 		{`!vulnerabilities.exists(v, v.kev)`, func(f *fact.Facts) { f.Assessed = []string{fact.Vulnerabilities} }, sekisho.ControlNotAssessed},
+		{`vulnerabilities.size() == 0`, nil, sekisho.ControlPass},
+		{`vulnerabilities.size() == 0`, func(f *fact.Facts) {
+			f.Coverage = []sekisho.Cover{{Ecosystem: "npm", State: sekisho.NotCovered, Packages: 3}}
+		}, sekisho.ControlNotAssessed},
 		{`packages.exists(p, p.name == 'bash' && p.type == 'deb')`, nil, sekisho.ControlPass},
 		{`image.labels['team'] == 'pay'`, nil, sekisho.ControlPass},
 		{`image.labels['nobody'] == 'pay'`, nil, sekisho.ControlError},

@@ -1,7 +1,7 @@
 package assurance
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -73,20 +73,21 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 	f := &v.index.image.Findings[n]
 	r.Result, r.Finding = result, f.Fingerprint
 	r.Key, r.FixKey = "policy."+c.name+"."+key, "policy.fix.finding"
-	r.Params = make(map[string]string, 16)
-	r.Params["id"], r.Params["severity"], r.Params["title"], r.Params["path"] = f.ID, "@severity."+string(f.Severity), f.Title, f.Location.Path
-	for _, p := range c.params {
-		r.Params[p[0]] = p[1]
+	if f.Kind == sekisho.Vulnerability && c.name == "malware" {
+		r.Key = "policy.malware.package"
 	}
-	if f.Severity == "" {
-		r.Params["severity"] = "@severity.unknown"
+	r.Params = make(map[string]string, 8)
+	r.Params["id"] = f.ID
+	if c.most != "" {
+		r.Params["want_maximum"] = c.most
 	}
-	evidence := []string{f.ID}
+	evidence := make([]string, 1, 10)
+	evidence[0] = f.ID
 	if f.Kind == sekisho.Vulnerability {
-		evidence = append(evidence, ratings(f)...)
-		vulnerabilityFix(&r, f)
+		evidence = ratings(evidence, f)
+		vulnerability(&r, f)
 	} else {
-		r.Params["fix"] = f.Fix
+		r.Params["fix"], r.Params["title"], r.Params["path"] = f.Fix, f.Title, f.Location.Path
 		if f.Fix == "" {
 			r.FixKey = "check." + f.ID + ".fix"
 		}
@@ -105,7 +106,7 @@ func (v *Verdict) ofFinding(r sekisho.Reason, n int32, result, key string, c *pr
 }
 
 // ratings is what speaks for the weight of a vulnerability.
-func ratings(f *sekisho.Finding) (out []string) {
+func ratings(out []string, f *sekisho.Finding) []string {
 	if p := f.Package; p != nil {
 		out = append(out, p.Name+" "+p.Version)
 	}
@@ -114,10 +115,10 @@ func ratings(f *sekisho.Finding) (out []string) {
 		return out
 	}
 	if s, ok := score(f.CVSS); ok {
-		out = append(out, fmt.Sprintf("CVSS %.1f", s))
+		out = append(out, "CVSS "+strconv.FormatFloat(s, 'f', 1, 64))
 	}
 	if f.EPSS != nil {
-		out = append(out, fmt.Sprintf("EPSS %.1f%%", f.EPSS.Score*100))
+		out = append(out, "EPSS "+strconv.FormatFloat(f.EPSS.Score*100, 'f', 1, 64)+"%")
 	}
 	if f.KEV != nil {
 		out = append(out, "KEV "+f.KEV.Added)
@@ -131,23 +132,26 @@ func ratings(f *sekisho.Finding) (out []string) {
 	return out
 }
 
-// vulnerabilityFix says how to get rid of a vulnerability.
-func vulnerabilityFix(r *sekisho.Reason, f *sekisho.Finding) {
+// vulnerability says what a control minds of a vulnerability, and how to get
+// rid of it.
+func vulnerability(r *sekisho.Reason, f *sekisho.Finding) {
 	p := f.Package
 	if p == nil {
 		p = &sekisho.PackageRef{}
 	}
-	r.Params["package"], r.Params["version"] = p.Name, p.Version
-	if f.Vulnerable != nil {
+	r.Params["package"] = p.Name
+	switch {
+	case r.Control == "severity":
+		r.Params["severity"] = "@severity." + string(cmp.Or(f.Severity, sekisho.Unknown))
+	case f.Vulnerable == nil:
+	case r.Control == "cvss":
 		if s, ok := score(f.CVSS); ok {
-			r.Params["cvss"] = fmt.Sprintf("%.1f", s)
+			r.Params["cvss"] = strconv.FormatFloat(s, 'f', 1, 64)
 		}
-		if f.EPSS != nil {
-			r.Params["epss"] = strconv.FormatFloat(f.EPSS.Score, 'g', 3, 64)
-		}
-		if f.KEV != nil {
-			r.Params["added"], r.Params["due"] = f.KEV.Added, f.KEV.Due
-		}
+	case r.Control == "epss" && f.EPSS != nil:
+		r.Params["epss"] = strconv.FormatFloat(f.EPSS.Score, 'g', 3, 64)
+	case r.Control == "kev" && f.KEV != nil:
+		r.Params["added"] = f.KEV.Added
 	}
 	switch {
 	case len(f.FixedIn) > 0:

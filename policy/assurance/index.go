@@ -137,6 +137,9 @@ func (x *Index) add(n int32, f *sekisho.Finding) {
 	switch f.Kind {
 	case sekisho.Vulnerability:
 		x.vulns = append(x.vulns, x.vuln(n, f))
+		if f.Vulnerable != nil && f.Malicious { // the package itself is the attack
+			x.malware = append(x.malware, n)
+		}
 	case sekisho.Secret:
 		x.secrets = append(x.secrets, n)
 	case sekisho.Malware:

@@ -26,7 +26,7 @@ func Parse(r io.Reader, name string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read policy %s: %w", name, err)
 	}
-	f := &reader{source.File{Name: name, Data: data}}
+	f := &reader{File: source.File{Name: name, Data: data}}
 	p := f.policy()
 	if len(f.Errors) > 0 {
 		return nil, &sekisho.Error{Kind: sekisho.Invalid, Err: errors.Join(f.Errors...), Hint: "docs/policy.md describes every field"}
@@ -37,7 +37,10 @@ func Parse(r io.Reader, name string) (*Policy, error) {
 }
 
 // reader reads one policy file.
-type reader struct{ source.File }
+type reader struct {
+	source.File
+	compiler *rule.Compiler // made for the first rule
+}
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
@@ -194,7 +197,7 @@ func (f *reader) rule(item *ast.MappingNode, p *Policy, names map[string]bool) {
 		f.At(source.Value(item, "expression"), "expression: want a condition that must be true, as image.tag != 'latest'")
 	}
 	names[r.Name] = true
-	program, err := rule.Compile(r.Expression)
+	program, err := f.compile(r.Expression)
 	if err != nil {
 		f.expression(source.Value(item, "expression"), err)
 		return
@@ -205,6 +208,16 @@ func (f *reader) rule(item *ast.MappingNode, p *Policy, names map[string]bool) {
 		return
 	}
 	p.controls = append(p.controls, ready)
+}
+
+func (f *reader) compile(expression string) (*rule.Program, error) {
+	if f.compiler == nil {
+		var err error
+		if f.compiler, err = rule.NewCompiler(); err != nil {
+			return nil, err
+		}
+	}
+	return f.compiler.Compile(expression)
 }
 
 // expression notes an error inside an expression at its place in the file.

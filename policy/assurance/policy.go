@@ -72,7 +72,7 @@ type prepared struct {
 	owner   string
 	at      []string
 	wants   string
-	params  [][2]string // the same for messages: want_maximum …
+	most    string // the parameter maximum, for messages
 	common  Common
 }
 
@@ -151,11 +151,11 @@ func (p *Policy) prepare(name string, c control, common Common) (prepared, error
 	out := prepared{control: c, name: name, policy: p.Name, effect: common.Effect, unknown: common.NotAssessed, owner: common.Owner, at: common.At,
 		wants: wants(reflect.ValueOf(c)), common: common}
 	for _, p := range strings.Fields(out.wants) {
-		if name, value, ok := strings.Cut(p, "="); ok {
+		if value, ok := strings.CutPrefix(p, "maximum="); ok {
+			out.most = value
 			if sekisho.Severity(value).Rank() > 0 {
-				value = "@severity." + value
+				out.most = "@severity." + value
 			}
-			out.params = append(out.params, [2]string{"want_" + name, value})
 		}
 	}
 	if out.effect == "" {

@@ -40,6 +40,8 @@ func (c *ruleControl) judge(x *Index, r *request, j *judgement) {
 		j.missing("rule")
 	case err != nil:
 		j.broken(err.Error())
+	case ok && c.program.Uses("vulnerabilities") && x.knows(fact.Vulnerabilities):
+		j.needs(x, fact.Vulnerabilities) // of packages that no advisories cover, nothing can be said
 	case !ok:
 		j.details = append(j.details, detail{sekisho.ControlFail, "rule", []string{"message", c.Message.In(false), "message_ja", c.Message.In(true),
 			"fix", c.Fix.In(false), "fix_ja", c.Fix.In(true), "evidence", c.Expression}})

@@ -33,6 +33,7 @@ func Assessable() []string {
 type Image struct {
 	ScannedAs    string               `json:"scanned_as,omitempty"` // the reference that was scanned
 	Digest       sekisho.Digest       `json:"digest,omitempty"`     // of the manifest
+	Indexes      []sekisho.Digest     `json:"indexes,omitempty"`    // that list it: what is signed of one is signed of it
 	ID           sekisho.Digest       `json:"id,omitempty"`         // of the configuration
 	Assessed     []string             `json:"assessed"`             // of the kinds above; what is not in it is not known
 	Packages     []sekisho.Package    `json:"packages"`

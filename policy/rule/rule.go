@@ -35,7 +35,6 @@ func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Colum
 // Program is an expression made ready. It may be shared.
 type Program struct {
 	program cel.Program
-	env     *cel.Env
 	uses    []string
 }
 
@@ -54,12 +53,30 @@ func environment() (*cel.Env, error) {
 	return cel.NewEnv(options...)
 }
 
-// Compile parses and type-checks an expression, which must be a condition.
-func Compile(expression string) (*Program, error) {
+// Compiler knows the facts and compiles expressions over them.
+type Compiler struct{ env *cel.Env }
+
+// NewCompiler declares the facts.
+func NewCompiler() (*Compiler, error) {
 	env, err := environment()
 	if err != nil {
 		return nil, fmt.Errorf("declare facts: %w", err)
 	}
+	return &Compiler{env}, nil
+}
+
+// Compile compiles one expression.
+func Compile(expression string) (*Program, error) {
+	c, err := NewCompiler()
+	if err != nil {
+		return nil, err
+	}
+	return c.Compile(expression)
+}
+
+// Compile parses and type-checks an expression, which must be a condition.
+func (c *Compiler) Compile(expression string) (*Program, error) {
+	env := c.env
 	ast, issues := env.Compile(expression)
 	if issues != nil && issues.Err() != nil {
 		list := issues.Errors()
@@ -75,7 +92,7 @@ func Compile(expression string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile expression: %w", err)
 	}
-	p := &Program{program: program, env: env}
+	p := &Program{program: program}
 	for _, ref := range ast.NativeRep().ReferenceMap() {
 		if ref.Name != "" {
 			p.uses = append(p.uses, ref.Name)

@@ -4,6 +4,7 @@
 package source
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -137,12 +138,17 @@ func (f *File) YAML(err error, n ast.Node, known []string) {
 }
 
 var (
-	quoted = regexp.MustCompile(`"([^"]*)"`)
-	goType = regexp.MustCompile(`cannot unmarshal (\S+(?: \{\})?) into Go (?:struct field \S*?(\w+)|value) of type (\S+)`)
+	quoted   = regexp.MustCompile(`"([^"]*)"`)
+	yamlType = regexp.MustCompile(`(\w+) was used where (\w+) is expected`)
+	goType   = regexp.MustCompile(`cannot unmarshal (\S+(?: \{\})?) into Go (?:struct field \S*?(\w+)|value) of type (\S+)`)
 )
 
 // plain turns the library's words about types of Go into plain ones.
 func plain(text string) string {
+	if m := yamlType.FindStringSubmatch(text); m != nil {
+		words := map[string]string{"string": "a text", "mapping": "a mapping", "sequence": "a list", "int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
+		return fmt.Sprintf("have %s, want %s", cmp.Or(words[m[1]], m[1]), cmp.Or(words[m[2]], m[2]))
+	}
 	m := goType.FindStringSubmatch(text)
 	if m == nil {
 		return text
@@ -173,6 +179,9 @@ func (f *File) Indentation(line int) int {
 // Wrong says that a word is none of those that have a meaning.
 func Wrong(field, have string, want ...string) error {
 	want = slices.DeleteFunc(slices.Clone(want), func(s string) bool { return s == "" })
+	if have == "" {
+		return fmt.Errorf("%s: it is missing, want one of %s", field, strings.Join(want, ", "))
+	}
 	text := fmt.Sprintf("%s: %q is none of %s", field, have, strings.Join(want, ", "))
 	if near := nearest.Word(have, want); near != "" {
 		text += fmt.Sprintf("; is %q meant?", near)

@@ -100,7 +100,9 @@ func (w *writer) reason(x sekisho.Reason, fix bool) {
 		w.line("    %s %s", map[bool]string{true: mark, false: " "}[i == 0], l)
 	}
 	if x.Evidence != "" && x.Evidence != x.Message {
-		w.line("      %s", w.paint("2", fit(visible(x.Evidence), w.Width-8)))
+		for _, l := range wrap(visible(x.Evidence), w.Width-8) {
+			w.line("      %s", w.paint("2", l))
+		}
 	}
 	if x.Fix != "" && fix {
 		for i, l := range wrap(visible(x.Fix), w.Width-10) {

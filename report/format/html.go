@@ -26,7 +26,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 	for _, l := range i18n.Languages() {
 		both[l] = i18n.New(l)
 	}
-	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both}
+	v := view{Report: r, Style: template.CSS(style), Japanese: o.Printer.Lang() == i18n.Japanese, both: both, index: byFingerprint(r)}
 	sum := sha256.Sum256([]byte(style))
 	v.Policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	v.Groups, v.Piles = groups(r), piles(r)
@@ -59,6 +59,7 @@ type view struct {
 	Counts     map[sekisho.Severity]int
 	Suppressed int
 	both       map[i18n.Lang]*i18n.Printer
+	index      map[string]*sekisho.Finding
 }
 
 // HiddenKey is the word for what is not in the present state.
@@ -103,10 +104,9 @@ func (v view) fix(g group) template.HTML {
 
 // reason writes the message and fix of a reason in both languages.
 func (v view) reason(x sekisho.Reason) (out template.HTML) {
-	index := byFingerprint(v.Report)
 	return v.spans(func(p *i18n.Printer) string {
 		one := x
-		describeReason(&one, index, v.Target.Kind, p)
+		describeReason(&one, v.index, v.Target.Kind, p)
 		if one.Fix == "" {
 			return one.Message
 		}

@@ -69,6 +69,9 @@ func (w *writer) head() {
 	}
 	row("report.platform", platform)
 	row("report.os", w.os())
+	for _, text := range w.extended() {
+		w.line("  %s %s", pad("", 16), text)
+	}
 	var size int64
 	for _, l := range t.Layers {
 		size += l.Size
@@ -127,6 +130,16 @@ func (w *writer) os() string {
 		key = "report.unsupported"
 	}
 	return os.Name + ", " + w.t(key, "date", os.SupportedUntil)
+}
+
+// extended names the vendor's paid support of the release.
+func (w *writer) extended() (list []string) {
+	if os := w.r.Target.OS; os != nil {
+		for _, p := range os.Extended {
+			list = append(list, visible(w.t("report.extended", "name", p.Name, "date", p.Until)))
+		}
+	}
+	return list
 }
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

@@ -25,38 +25,39 @@ type verdict struct {
 // candidate judges a record that was found under a name of the package. A
 // source package's record is compared with the source's version, and a binary's
 // name says nothing about a source of the same name, nor the other way round.
-func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (verdict, bool) {
-	n := namesOf(p)
-	known, installed := n.binary, n.version
+func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (*verdict, bool) {
+	n := namesOf(p, ecosystem)
+	known, installed := n.binaries, n.version
 	if r.Source {
-		known, installed = n.source, n.sourceVersion
+		known, installed = []string{n.source}, n.sourceVersion
 	}
-	if advisory.Normalise(ecosystem, known) != name {
-		return verdict{}, false
+	if !slices.ContainsFunc(known, func(k string) bool { return advisory.Normalise(ecosystem, k) == name }) {
+		return nil, false
 	}
 	return m.judge(p, feed, r, installed, scheme)
 }
 
 // judge compares the version with one record.
-func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, installed string, scheme version.Scheme) (verdict, bool) {
-	v := verdict{feed: feed, installed: installed, status: r.Status, note: r.Note}
+func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, installed string, scheme version.Scheme) (*verdict, bool) {
 	note, ok := m.means(p, r)
 	if !ok {
-		return v, false
+		return nil, false
 	}
-	v.note = joined(v.note, note)
-	if r.Status == sekisho.StatusNotAffected {
-		v.record = *r
-		return v, true
+	cleared := r.Status == sekisho.StatusNotAffected
+	hit, unknown := cleared, false
+	if !cleared {
+		hit, unknown = within(r, installed, scheme)
 	}
-	hit, unknown := within(r, installed, scheme)
 	if !hit {
-		return v, false
+		return nil, false
+	}
+	v := &verdict{feed: feed, record: *r, installed: installed, status: r.Status, note: joined(r.Note, note)}
+	if cleared {
+		return v, true
 	}
 	if unknown {
 		v.status = sekisho.StatusUnknown
 	}
-	v.record = *r
 	v.hit, v.fixes = intervals(r, installed, scheme)
 	if v.status == "" || v.status == sekisho.StatusFixed && len(v.fixes) == 0 {
 		v.status = sekisho.StatusAffected
@@ -64,7 +65,7 @@ func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, ins
 			v.status = sekisho.StatusFixed
 		}
 	}
-	m.pro(r, &v)
+	m.pro(r, v)
 	v.reachable, v.holders = m.reach(p, r)
 	return v, true
 }
@@ -130,35 +131,6 @@ func flavoured(installed string, r *advisory.Record) bool {
 		}
 	}
 	return true
-}
-
-// pro marks what only paying customers of Ubuntu get.
-const pro = "pro"
-
-// entitled reports whether the target gets what the record's repositories hold:
-// those without one, the mainline of Red Hat's releases, and what the caller
-// names.
-func (m *matcher) entitled(r *advisory.Record) bool {
-	if len(r.Repositories) == 0 {
-		return true
-	}
-	for _, repo := range r.Repositories {
-		if repo == pro || mainline(repo) || slices.Contains(m.Repositories, repo) {
-			return true
-		}
-	}
-	return false
-}
-
-// mainline reports whether a repository is the ordinary one of a release: a CPE
-// of enterprise_linux itself, not of its extended streams or of other products.
-func mainline(repo string) bool {
-	cpe, ok := strings.CutPrefix(repo, "cpe:/")
-	if !ok {
-		return repo == "main" || repo == "core"
-	}
-	parts := strings.Split(cpe, ":")
-	return len(parts) >= 3 && parts[1] == "redhat" && slices.Contains([]string{"enterprise_linux", "rhel_software_collections"}, parts[2])
 }
 
 // pro says that a fix exists for customers only.
@@ -293,7 +265,7 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 			if answer == sekisho.ReachableNo {
 				answer = sekisho.ReachableUnknown
 			}
-		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return holds(program, s) }):
+		case slices.ContainsFunc(r.Symbols, func(s advisory.Symbols) bool { return m.holds(program, s) }):
 			holders = append(holders, path)
 			answer = sekisho.ReachableYes
 		}
@@ -304,10 +276,16 @@ func (m *matcher) reach(p *sekisho.Package, r *advisory.Record) (answer string, 
 	return answer, holders
 }
 
-// holds reports whether a program has one of the functions. Platforms are those
-// of Linux: that is where containers run.
-func holds(program Functions, s advisory.Symbols) bool {
+// holds reports whether a program has one of the functions. Operating systems
+// are those of Linux: that is where containers run. Where nothing says which
+// processor the target is for, the flaws of all are meant.
+func (m *matcher) holds(program Functions, s advisory.Symbols) bool {
 	if len(s.GOOS) > 0 && !slices.Contains(s.GOOS, "linux") {
+		return false
+	}
+	_, processor, _ := strings.Cut(m.report.Target.Platform, "/")
+	processor, _, _ = strings.Cut(processor, "/") // of arm/v7
+	if len(s.GOARCH) > 0 && processor != "" && !slices.Contains(s.GOARCH, processor) {
 		return false
 	}
 	if len(s.Names) == 0 {

@@ -23,8 +23,9 @@ type Database interface {
 	Find(ecosystem string, names []string, each func(i int, feed string, r *advisory.Record)) error
 	// Feeds names the feeds that know the ecosystem; none means not covered.
 	Feeds(ecosystem string) []string
-	// Detail returns what a feed's record says about the flaw.
-	Detail(feed, group, id string) (advisory.Detail, bool, error)
+	// Details calls each for what a feed's records say about flaws; i is the
+	// place of the id. Flaws that it knows nothing about are passed over.
+	Details(feed, group string, ids []string, each func(i int, d advisory.Detail)) error
 	// Signal returns what is known of a CVE's exploitation.
 	Signal(cve string) (advisory.Signal, error)
 }
@@ -46,16 +47,26 @@ type Options struct {
 // Match adds the vulnerabilities of the report's packages to its findings, and
 // says in Coverage what was and what was not judged.
 func Match(db Database, r *sekisho.Report, o Options) error {
-	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[string]detail{}, verdicts: map[int][]verdict{}}
+	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[subject]*advisory.Detail{}, verdicts: map[int][]*verdict{}}
 	m.distribution, m.substitute = Distribution(r.Target.OS)
+	m.stream, m.heard = streamOnly(o.Repositories), map[spoken]bool{}
 	questions := m.questions()
 	for _, ecosystem := range slices.Sorted(maps.Keys(questions)) {
 		if err := m.ask(ecosystem, questions[ecosystem]); err != nil {
 			return err
 		}
 	}
+	all := m.flaws()
+	if err := m.learn(all); err != nil {
+		return err
+	}
+	n := 0
+	for _, list := range all {
+		n += len(list)
+	}
+	r.Findings = slices.Grow(r.Findings, n)
 	for i := range r.Packages {
-		if err := m.answer(&r.Packages[i], m.verdicts[i]); err != nil {
+		if err := m.answer(&r.Packages[i], all[i]); err != nil {
 			return err
 		}
 	}
@@ -70,8 +81,10 @@ type matcher struct {
 	distribution string
 	substitute   bool                      // of a distribution that is not known itself
 	covers       map[string]*sekisho.Cover // by ecosystem
-	details      map[string]detail         // by feed, group and id
-	verdicts     map[int][]verdict         // by place of the package
+	details      map[subject]*advisory.Detail
+	verdicts     map[int][]*verdict // by place of the package
+	stream       bool               // the target follows an extended stream of Red Hat's, not the mainline
+	heard        map[spoken]bool    // flaws of which that stream speaks
 }
 
 // question is one name that is looked up, and the packages that it may be about.
@@ -87,47 +100,56 @@ func (m *matcher) questions() map[string][]question {
 	places := map[[2]string]int{}
 	for i := range m.report.Packages {
 		p := &m.report.Packages[i]
-		ecosystem, ok := m.judged(p)
-		if !ok {
-			continue
-		}
-		n := namesOf(p)
-		for _, name := range []string{n.binary, n.source} {
-			if name == "" {
-				continue
-			}
-			name = advisory.Normalise(ecosystem, name)
-			at, ok := places[[2]string{ecosystem, name}]
-			if !ok {
-				at = len(list[ecosystem])
-				places[[2]string{ecosystem, name}] = at
-				list[ecosystem] = append(list[ecosystem], question{name: name})
-			}
-			if q := &list[ecosystem][at]; !slices.Contains(q.packages, i) {
-				q.packages = append(q.packages, i)
+		for _, ecosystem := range m.judged(p) {
+			n := namesOf(p, ecosystem)
+			for _, name := range append(n.binaries, n.source) {
+				if name == "" {
+					continue
+				}
+				name = advisory.Normalise(ecosystem, name)
+				at, ok := places[[2]string{ecosystem, name}]
+				if !ok {
+					at = len(list[ecosystem])
+					places[[2]string{ecosystem, name}] = at
+					list[ecosystem] = append(list[ecosystem], question{name: name})
+				}
+				if q := &list[ecosystem][at]; !slices.Contains(q.packages, i) {
+					q.packages = append(q.packages, i)
+				}
 			}
 		}
 	}
 	return list
 }
 
-// judged returns the ecosystem of a package that can be judged, and counts what
-// cannot.
-func (m *matcher) judged(p *sekisho.Package) (ecosystem string, ok bool) {
-	ecosystem = Ecosystem(p.Type, m.distribution)
-	if ecosystem == "" {
+// judged returns the ecosystems that may know a package, and counts what cannot
+// be judged.
+func (m *matcher) judged(p *sekisho.Package) (list []string) {
+	first := Ecosystem(p.Type, m.distribution)
+	if first == "" {
 		m.cover("other:"+p.Type, sekisho.NotCovered)
-		return "", false
+		return nil
 	}
-	c := m.cover(ecosystem, sekisho.Covered)
-	if c.State == sekisho.NotCovered || m.owned(p) || codeless(p) || ecosystem == "Go" && p.Name == "toolchain" { // the go command, not what it built
-		return "", false
+	c := m.cover(first, sekisho.Covered)
+	if m.owned(p) || codeless(p) || first == "Go" && p.Name == "toolchain" { // the go command, not what it built
+		return nil
 	}
-	if scheme, known := version.Of(ecosystem); !known || !comparable(scheme, p.Version) {
-		c.Unjudged++
-		return "", false
+	scheme, known := version.Of(first)
+	told := known && comparable(scheme, p.Version)
+	if c.State != sekisho.NotCovered {
+		if !told {
+			c.Unjudged++
+			return nil
+		}
+		list = append(list, first)
 	}
-	return ecosystem, true
+	for _, ecosystem := range others(p, first, m.Repositories) {
+		if told && len(m.db.Feeds(ecosystem)) > 0 {
+			m.cover(ecosystem, sekisho.Covered)
+			list = append(list, ecosystem)
+		}
+	}
+	return list
 }
 
 // ask looks the names of one ecosystem up.
@@ -139,6 +161,7 @@ func (m *matcher) ask(ecosystem string, list []question) error {
 	scheme, _ := version.Of(ecosystem)
 	return m.db.Find(ecosystem, names, func(i int, feed string, r *advisory.Record) {
 		for _, at := range list[i].packages {
+			m.hear(at, r)
 			if v, ok := m.candidate(&m.report.Packages[at], names[i], ecosystem, feed, r, scheme); ok {
 				m.verdicts[at] = append(m.verdicts[at], v)
 			}
@@ -147,7 +170,7 @@ func (m *matcher) ask(ecosystem string, list []question) error {
 }
 
 // answer turns what speaks against a package into findings.
-func (m *matcher) answer(p *sekisho.Package, list []verdict) error {
+func (m *matcher) answer(p *sekisho.Package, list []flaw) error {
 	if len(list) == 0 {
 		return nil
 	}

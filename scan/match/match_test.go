@@ -41,9 +41,13 @@ func (k known) Feeds(ecosystem string) (feeds []string) {
 	return feeds
 }
 
-func (k known) Detail(feed, _, id string) (advisory.Detail, bool, error) {
-	d, ok := k.details[feed+" "+id]
-	return d, ok, nil
+func (k known) Details(feed, _ string, ids []string, each func(int, advisory.Detail)) error {
+	for i, id := range ids {
+		if d, ok := k.details[feed+" "+id]; ok {
+			each(i, d)
+		}
+	}
+	return nil
 }
 
 func (k known) Signal(cve string) (advisory.Signal, error) { return k.signals[cve], nil }
@@ -108,6 +112,10 @@ func TestSourceVersion(t *testing.T) {
 	r.Source = true
 	db := known{records: map[string][]advisory.Record{"debian": {r}}}
 	if got := told(report(t, db, nil, deb("gcc", "4:12.2.0-3", "gcc-defaults", "1.202"))); got != "gcc CVE-1 fixed 1.203" {
+		t.Errorf("got %q", got)
+	}
+	// a bill of materials that names no source
+	if got := told(report(t, db, nil, deb("gcc-defaults", "1.202", "", ""))); got != "gcc-defaults CVE-1 fixed 1.203" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -230,6 +238,42 @@ func TestReachable(t *testing.T) {
 		}
 		if x := r.Findings[0]; x.Reachable != c.reachable || (x.Suppressed == nil) != c.counts {
 			t.Errorf("%s: reachable %q, suppressed %v", name, x.Reachable, x.Suppressed)
+		}
+	}
+}
+
+// TestProcessor holds that a flaw of other processors is none of the target's,
+// and that of an unknown processor's it may be.
+func TestProcessor(t *testing.T) {
+	rec := fixed("GO-2025-3447", "Go", "stdlib", "1.22.12")
+	rec.Symbols = []advisory.Symbols{{Package: "crypto/internal/nistec", GOARCH: []string{"ppc64le"}, Names: []string{"P256Point.SetBytes"}}}
+	db := known{records: map[string][]advisory.Record{"osv": {rec}}}
+	held := functions{"crypto/internal/nistec.P256Point.SetBytes": true}
+	for platform, want := range map[string]string{"linux/amd64": "no", "linux/ppc64le": "yes", "linux/arm/v7": "no", "": "yes"} {
+		r := &sekisho.Report{Target: sekisho.Target{Platform: platform}, Packages: []sekisho.Package{{Name: "stdlib", Version: "1.21.0", Type: "golang", Found: sekisho.Embedded, Locations: []string{"app"}}}}
+		if err := match.Match(db, r, match.Options{Programs: func(string) (match.Functions, bool) { return held, true }}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Findings[0].Reachable; got != want {
+			t.Errorf("%q: reachable %q, want %q", platform, got, want)
+		}
+	}
+}
+
+// TestSeverity holds whose word counts: the vendor's where it has one, nobody's
+// silence.
+func TestSeverity(t *testing.T) {
+	unassigned, none, low := fixed("CVE-1", "Debian:12", "a", "2"), fixed("CVE-2", "Debian:12", "a", "2"), fixed("CVE-3", "Debian:12", "a", "2")
+	none.Rating, none.Severity = "unimportant", string(sekisho.None)
+	low.Rating, low.Severity = "low", string(sekisho.Low)
+	db := known{records: map[string][]advisory.Record{"debian": {unassigned, none, low}}, details: map[string]advisory.Detail{}}
+	for _, id := range []string{"CVE-1", "CVE-2", "CVE-3"} {
+		db.details["nvd "+id] = advisory.Detail{ID: id, CVSS: []sekisho.CVSS{{Source: "nvd", Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}}}
+	}
+	want := map[string]sekisho.Severity{"CVE-1": sekisho.Critical, "CVE-2": sekisho.None, "CVE-3": sekisho.Low}
+	for _, x := range report(t, db, nil, deb("a", "1", "a", "1")).Findings {
+		if x.Severity != want[x.ID] || x.CVSS[0].Score != 9.8 {
+			t.Errorf("%s: %s, want %s; CVSS %+v", x.ID, x.Severity, want[x.ID], x.CVSS)
 		}
 	}
 }

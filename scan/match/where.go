@@ -117,17 +117,50 @@ func numbers(v string, n int) string {
 // differ from ours.
 var programs = map[string]string{"httpd": "apache", "openjdk": "java", "libphp": "php", "go": "golang"}
 
-// names are the names under which feeds may know a package, each with the
-// version that counts for it.
+// components are the names that the Kubernetes project's feed gives to programs
+// of its main module.
+var components = map[string]string{
+	"kube-apiserver": "k8s.io/apiserver", "kubelet": "k8s.io/kubelet", "kubectl": "k8s.io/kubectl", "kube-proxy": "k8s.io/kube-proxy",
+	"kube-controller-manager": "k8s.io/controller-manager", "kube-scheduler": "k8s.io/kube-scheduler", "kubeadm": "k8s.io/kubeadm",
+}
+
+// others returns the ecosystems beside the first one that may know a package:
+// Red Hat's layered products where the target gets one, Node.js itself, and
+// what the Kubernetes project announces about its own programs.
+func others(p *sekisho.Package, first string, repositories []string) []string {
+	switch {
+	case p.Type == "rpm" && strings.HasPrefix(first, "Red Hat:") && len(repositories) > 0:
+		return []string{"Red Hat"}
+	case p.Type == "generic" && p.Name == "node":
+		return []string{"Node.js"}
+	case p.Type == "golang" && (p.Name == "k8s.io/kubernetes" || strings.HasPrefix(p.Name, "sigs.k8s.io/") || strings.HasPrefix(p.Name, "github.com/kubernetes-csi/")):
+		return []string{"Kubernetes"}
+	}
+	return nil
+}
+
+// names are the names under which feeds of an ecosystem may know a package,
+// each with the version that counts for it.
 type names struct {
-	binary, version       string
+	binaries              []string
+	version               string
 	source, sourceVersion string // empty for what has no source package
 }
 
-func namesOf(p *sekisho.Package) names {
-	n := names{binary: p.Name, version: p.Version, source: p.Source.Name, sourceVersion: p.Source.Version}
+func namesOf(p *sekisho.Package, ecosystem string) names {
+	n := names{binaries: []string{p.Name}, version: p.Version, source: p.Source.Name, sourceVersion: p.Source.Version}
 	if other, ok := programs[p.Name]; ok && p.Type == "generic" {
-		n.binary = other
+		n.binaries = []string{other}
+	}
+	if ecosystem == "Kubernetes" {
+		for _, path := range p.Locations {
+			if c := components[path[strings.LastIndexByte(path, '/')+1:]]; c != "" && p.Name == "k8s.io/kubernetes" {
+				n.binaries = append(n.binaries, c)
+			}
+		}
+	}
+	if n.source == "" && (p.Type == "deb" || p.Type == "apk" || p.Type == "rpm") {
+		n.source = p.Name // deb-control(5): no Source field is a source of the same name; bills of materials often have none
 	}
 	if n.sourceVersion == "" {
 		n.sourceVersion = p.Version

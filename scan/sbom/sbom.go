@@ -5,6 +5,7 @@ package sbom
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -34,8 +35,8 @@ func Read(r io.Reader, name string) (*sekisho.Report, error) {
 	if report.Target.OS == nil {
 		report.Target.OS = system(report.Packages)
 	}
-	if os := report.Target.OS; os != nil && os.SupportedUntil == "" {
-		os.SupportedUntil = osrelease.SupportedUntil(*os)
+	if os := report.Target.OS; os != nil {
+		os.SupportedUntil, os.Extended = cmp.Or(os.SupportedUntil, osrelease.SupportedUntil(*os)), osrelease.Extended(*os)
 	}
 	report.Target.Kind, report.Target.Reference = "sbom", "sbom:"+name
 	return report, nil
@@ -59,7 +60,7 @@ func parse(data []byte) (*sekisho.Report, error) {
 		if err := json.Unmarshal(data, &r); err != nil {
 			return nil, position(data, err)
 		}
-		return &sekisho.Report{Target: sekisho.Target{OS: r.Target.OS}, Packages: r.Packages}, nil
+		return &sekisho.Report{Target: sekisho.Target{OS: r.Target.OS, Platform: r.Target.Platform, Repositories: r.Target.Repositories}, Packages: r.Packages}, nil
 	case head.BomFormat == "CycloneDX":
 		var b bom
 		if err := json.Unmarshal(data, &b); err != nil {

@@ -187,5 +187,5 @@ func settings(name string) bool {
 	case ".env", ".properties", ".ini", ".cfg", ".conf", ".cnf", ".config", ".yml", ".yaml", ".json", ".toml", ".xml", ".tfvars", ".tfstate", ".plist", ".envrc", ".local", ".production", ".development", ".staging", ".netrc", ".npmrc", ".pypirc":
 		return true
 	}
-	return strings.HasPrefix(base, ".env") || base == "env" || base == "credentials" || base == "config" || strings.HasPrefix(base, "dockerfile") || strings.Contains(base, "config.") || name == ""
+	return strings.HasPrefix(base, ".env") || base == "env" || base == "credentials" || base == "config" || strings.HasPrefix(base, "dockerfile") || strings.Contains(base, "config.") || name == "" || name == "stdin"
 }

@@ -25,7 +25,7 @@ func WeakInPublic(id string) bool {
 	switch id {
 	case genericForm.ID, passwordForm.ID, databaseForm.ID, brokerForm.ID:
 		return true
-	case "private-key", "private-key-form", "gcp-service-account", "aws-iam-identifier", "jwt", "jwt-form", "url-credentials", "basic-auth-header", "bearer-header", "curl-user", "docker-registry-auth", "kubernetes-secret", "shadow-password-hash", "htpasswd-hash", "netrc-password", "jdbc-password", "ado-connection-string", "django-secret-key",
+	case "private-key", "private-key-form", "slack-token-form", "gcp-service-account", "aws-iam-identifier", "jwt", "jwt-form", "url-credentials", "basic-auth-header", "bearer-header", "curl-user", "docker-registry-auth", "kubernetes-secret", "shadow-password-hash", "htpasswd-hash", "netrc-password", "jdbc-password", "ado-connection-string", "django-secret-key",
 		"maven-settings-password", "maven-master-password", "nuget-config-password", "vault-legacy-token", "wireguard-private-key", "putty-private-key", "ansible-vault", "twilio-api-key", "npm-basic-auth", "npm-legacy-token", "symfony-default-secret", "stripe-publishable-key",
 		"stripe-test-key", "openshift-user-token", "gcp-oauth-refresh-token", "mapbox-api-token", "kubernetes-service-account-token", "kubernetes-dockerconfigjson", "gitlab-session-cookie", "square-access-token", "crates-io-token", "discord-bot-token", "payjp-secret-key":
 		return true

@@ -105,8 +105,16 @@ func read(data []byte) (*Document, error) {
 	return nil, ErrOther
 }
 
+// MediaTypes are those under which documents and attestations lie beside
+// images in registries. What an attestation is about only Read tells.
+func MediaTypes() []string {
+	return []string{"application/vnd.openvex+json", "application/openvex+json", "application/vex+json", "application/csaf+json", "application/vnd.cyclonedx+json",
+		"application/vnd.in-toto+json", "application/vnd.dsse.envelope.v1+json", "application/vnd.dev.sigstore.bundle.v0.3+json"}
+}
+
 // unwrapped takes the document out of an attestation: a DSSE envelope (DSSE
-// 1.0, "Envelope") and the statement in it (in-toto Attestation Framework 1.0).
+// 1.0, "Envelope"), alone or in a bundle of Sigstore, and the statement in it
+// (in-toto Attestation Framework 1.0).
 func unwrapped(data []byte) ([]byte, error) {
 	var outer struct {
 		PayloadType   string          `json:"payloadType"`
@@ -114,12 +122,19 @@ func unwrapped(data []byte) ([]byte, error) {
 		Statement     string          `json:"_type"`
 		PredicateType string          `json:"predicateType"`
 		Predicate     json.RawMessage `json:"predicate"`
+		Bundle        json.RawMessage `json:"dsseEnvelope"`
 	}
 	if !bytes.Contains(data, []byte(`"payloadType"`)) && !bytes.Contains(data, []byte(`"predicateType"`)) {
 		return data, nil
 	}
 	if err := decode(data, &outer); err != nil {
 		return nil, err
+	}
+	if inner := outer.Bundle; len(inner) > 0 {
+		outer.Bundle = nil
+		if err := json.Unmarshal(inner, &outer); err != nil {
+			return nil, formatError("dsseEnvelope", "%w", err)
+		}
 	}
 	if outer.PayloadType == "application/vnd.in-toto+json" {
 		data = outer.Payload

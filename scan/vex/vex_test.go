@@ -253,7 +253,8 @@ func TestAttestation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{doc, inner, string(envelope)} {
+	bundle := `{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "dsseEnvelope": ` + string(envelope) + `}`
+	for _, text := range []string{doc, inner, string(envelope), bundle} {
 		if apply(t, one("dir:/x", "pkg:npm/a@1.0.0", "CVE-2024-0001"), text).Suppressed == nil {
 			t.Errorf("nothing is read from %.80s", text)
 		}
@@ -368,6 +369,21 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// TestRealRepositories asks repositories in the layout of VEX Hub for a package.
+func TestRealRepositories(t *testing.T) {
+	for dir, want := range map[string]bool{"single-repo": true, "multi-repos": true, "parent-location-repo": true, "repo": false} {
+		s, err := Load(filepath.Join(feeds(t, "vex/vex"), dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := one("dir:/x", "pkg:deb/debian/bash@5.3?arch=amd64&distro=debian-12", "CVE-2022-3715")
+		s.Apply(r)
+		if got := r.Findings[0].Suppressed != nil || r.Findings[0].Status != ""; got != want || len(s.Problems) > 0 {
+			t.Errorf("%s: heard %v, want %v; problems %v", dir, got, want, s.Problems)
+		}
+	}
+}
+
 const judgementYAML = `exceptions:
 - id: CVE-2024-0001
   reason: the parser is not used
@@ -466,6 +482,7 @@ func TestWriteUndecided(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(openvex(statement(`{"@id": "pkg:oci/app@sha256%3Aab?tag=1", "subcomponents": ["pkg:npm/a"]}`))))
+	f.Add([]byte(`{"dsseEnvelope": {"dsseEnvelope": {}, "payloadType": "application/vnd.in-toto+json", "payload": "e30="}}`))
 	f.Add([]byte(`{"payloadType": "application/vnd.in-toto+json", "payload": "eyJfdHlwZSI6Imh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLCJwcmVkaWNhdGUiOnt9fQ=="}`))
 	for _, name := range Formats() {
 		data, err := os.ReadFile(filepath.Join("testdata", name+".json"))

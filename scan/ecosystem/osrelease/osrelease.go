@@ -108,19 +108,13 @@ func redhat(text string) *sekisho.OS {
 // support ends, "" when it is not known or does not end.
 func SupportedUntil(os sekisho.OS) string { return release(supported[os.ID], os.Version) }
 
-// Programme is a vendor's paid support of a release beyond the free one.
-type Programme struct {
-	Name  string // the vendor's
-	Until string // the day on which it ends, 2006-01-02
-}
-
 // Extended returns the programmes that the release has, the shorter first, nil
 // when none is known.
-func Extended(os sekisho.OS) []Programme {
-	var all []Programme
+func Extended(os sekisho.OS) []sekisho.Programme {
+	var all []sekisho.Programme
 	for _, p := range extended[os.ID] {
 		if day := release(p.until, os.Version); day != "" {
-			all = append(all, Programme{p.name, day})
+			all = append(all, sekisho.Programme{Name: p.name, Until: day})
 		}
 	}
 	return all

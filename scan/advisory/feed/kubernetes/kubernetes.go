@@ -23,7 +23,7 @@ func New() advisory.Feed { return feed{} }
 func (feed) Info() advisory.Info {
 	return advisory.Info{
 		Name: "kubernetes", Title: "Kubernetes CVE feed", URL: "https://github.com/kubernetes-sigs/cve-feed-osv/archive/refs/heads", Licence: "Apache-2.0",
-		Ecosystems: []string{"Kubernetes"},
+		Ecosystems: []string{"Kubernetes"}, Default: true,
 	}
 }
 

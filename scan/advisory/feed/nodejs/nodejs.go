@@ -40,7 +40,7 @@ func New() advisory.Feed { return feed{} }
 func (feed) Info() advisory.Info {
 	return advisory.Info{
 		Name: "nodejs", Title: "Node.js security working group", URL: "https://raw.githubusercontent.com/nodejs/security-wg/main/vuln/core", Licence: "MIT",
-		Ecosystems: []string{ecosystem},
+		Ecosystems: []string{ecosystem}, Default: true,
 	}
 }
 

@@ -327,6 +327,7 @@ func (b *builder) finish() {
 		}
 		out.flaws = b.flaws
 	}
+	out.rows = contexts(out.rows)
 	if len(out.rows)*max(1, len(out.flaws)) > maxExpanded {
 		out.Skipped[TooMany] += len(out.rows)
 		out.rows = nil

@@ -8,6 +8,7 @@ import (
 	"sekisho"
 	"sekisho/scan/advisory"
 	"sekisho/scan/advisory/feed/internal/source"
+	"sekisho/scan/version"
 )
 
 // rating fills in the vendor's word about how bad it is.
@@ -247,6 +248,35 @@ func (b *builder) references() (out []sekisho.Reference) {
 	for _, r := range b.rec.References[:min(len(b.rec.References), 200)] {
 		if strings.HasPrefix(r.URL, "https://") || strings.HasPrefix(r.URL, "http://") {
 			out = append(out, sekisho.Reference{Name: r.Type, URL: r.URL})
+		}
+	}
+	return out
+}
+
+// contexts leaves one row of those that name the same build of a module's
+// package in several contexts: an erratum lists all that its source was built
+// in ("6.module_el8.3.0+2041+d1f204ad" and "6.module_el8.5.0+94+18674043"), and
+// who has one of them has the fix. The lowest stays.
+func contexts(rows []advisory.Record) []advisory.Record {
+	first := map[[4]string]int{} // place in out
+	out := rows[:0]
+	for _, r := range rows {
+		build, modular := "", false
+		if len(r.Ranges) == 1 && r.Ranges[0].Introduced == "" {
+			build, _, modular = strings.Cut(r.Ranges[0].Fixed, ".module")
+		}
+		key := [4]string{r.Ecosystem, r.Package, r.Module, build}
+		at, again := first[key]
+		switch {
+		case !modular || !again:
+			if modular {
+				first[key] = len(out)
+			}
+			out = append(out, r)
+		default:
+			if c, err := version.Compare(version.RPM, r.Ranges[0].Fixed, out[at].Ranges[0].Fixed); err == nil && c < 0 {
+				out[at].Ranges = r.Ranges
+			}
 		}
 	}
 	return out

@@ -1,0 +1,203 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"sekisho"
+	"sekisho/admit"
+	"sekisho/policy/fact"
+)
+
+// understand finds out what a call is about: the images to judge, the container
+// and what it needs. When it cannot, it says why.
+func (p *plugin) understand(ctx context.Context, q *request, body []byte) (images []admit.Image, why string) {
+	var err error
+	switch q.wants {
+	case wantsCreate:
+		images, err = p.create(ctx, q, body)
+	case wantsStart:
+		if q.before(24) {
+			return nil, p.Text("docker.old_start") // it may change the container's host configuration
+		}
+		if rules := p.Rules(); rules.StartBy == "id" && !fullID(q.object) {
+			return nil, p.Text("docker.by_id")
+		}
+		images, err = p.start(ctx, q)
+	case wantsExec:
+		var x struct{ Privileged bool }
+		if err = decode(body, &x); err == nil {
+			if x.Privileged {
+				q.needs = []string{"privileged"}
+			}
+			err = p.identify(ctx, q)
+		}
+	case wantsProcess, wantsName:
+		err = p.identify(ctx, q)
+	case wantsVolume:
+		err = p.volume(q, body)
+	case wantsUpdate:
+		var h hostConfig
+		if err = decode(body, &h); err == nil {
+			q.needs = h.needs(p.Real)
+			err = p.identify(ctx, q)
+		}
+	}
+	switch {
+	case errors.Is(err, errNoBody):
+		return nil, p.Text("docker.no_body")
+	case err != nil:
+		return nil, p.Text("docker.unread", "error", err)
+	}
+	return images, ""
+}
+
+func fullID(id string) bool {
+	return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == ""
+}
+
+// create judges the body of containers/create. An image that the engine does
+// not have is let pass: the engine refuses it, the client pulls it and asks
+// again, and start is judged in any case.
+func (p *plugin) create(ctx context.Context, q *request, body []byte) ([]admit.Image, error) {
+	var c created
+	if err := decode(body, &c); err != nil {
+		return nil, err
+	}
+	h := c.HostConfig
+	if h == nil {
+		h = &hostConfig{}
+	}
+	q.image, q.needs = c.Image, append(h.needs(p.Real), c.hostConfigInline.needs(p.Real)...)
+	if err := p.runtimes(ctx, q); err != nil {
+		return nil, err
+	}
+	if c.Image == "" {
+		q.needs = append(q.needs, "no-image")
+		return nil, nil
+	}
+	id, err := p.Engine.image(ctx, c.Image)
+	var known *sekisho.Error
+	if errors.As(err, &known) && known.Kind == sekisho.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c.HostConfig == nil {
+		h = &c.hostConfigInline.hostConfig
+	}
+	return []admit.Image{p.image(c.Image, id, h.workload(&c.config, q.query.Get("name")))}, nil
+}
+
+// image is one to be judged.
+func (p *plugin) image(name string, id sekisho.Digest, w *fact.Workload) admit.Image {
+	i := admit.Image{Reference: name, Digest: id, Request: p.Request}
+	i.Request.Stage, i.Request.Workload = fact.Run, w
+	if strings.HasPrefix(name, "sha256:") || fullID(name) {
+		i.Reference = "" // an identity is no name that a policy could trust
+	}
+	return i
+}
+
+// start judges a container by what the engine has of it: its image is fixed by
+// then, whatever its name stands for.
+func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
+	c, err := p.Engine.container(ctx, q.object)
+	if err != nil {
+		return nil, err
+	}
+	q.container, q.id, q.image, q.needs = c.name(), c.ID, c.Config.Image, c.HostConfig.needs(p.Real)
+	if err := p.runtimes(ctx, q); err != nil {
+		return nil, err
+	}
+	if c.Image == "" {
+		q.needs = append(q.needs, "no-image")
+		return nil, nil
+	}
+	return []admit.Image{p.image(c.Config.Image, c.digest(), c.HostConfig.workload(&c.Config, c.name()))}, nil
+}
+
+// runtimes takes out of what is needed the runtimes that are allowed by name
+// and what the engine fills in by itself.
+func (p *plugin) runtimes(ctx context.Context, q *request) error {
+	d, err := p.Engine.defaults(ctx)
+	if err != nil {
+		return err
+	}
+	allowed := map[string]bool{"runtime:" + d.DefaultRuntime: true, "cgroupns:host": d.CgroupVersion == "1"}
+	for _, r := range p.Rules().Runtimes {
+		allowed["runtime:"+r] = true
+	}
+	kept := q.needs[:0]
+	for _, n := range q.needs {
+		if !allowed[n] {
+			kept = append(kept, n)
+		}
+	}
+	q.needs = kept
+	return nil
+}
+
+// identify asks which container is meant, when a rule or the audit log wants to
+// know. Who names none that exists gets the engine's own answer.
+func (p *plugin) identify(ctx context.Context, q *request) error {
+	var c *container
+	var err error
+	if q.wants == wantsProcess {
+		c, err = p.Engine.process(ctx, q.object)
+	} else {
+		c, err = p.Engine.container(ctx, q.object)
+	}
+	var known *sekisho.Error
+	if errors.As(err, &known) && known.Kind == sekisho.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	q.container, q.id = c.name(), c.ID
+	return nil
+}
+
+// volume judges the body of volumes/create: a local volume may be any place of
+// the host.
+func (p *plugin) volume(q *request, body []byte) error {
+	var v struct {
+		Driver            string
+		DriverOpts        map[string]string
+		ClusterVolumeSpec map[string]any
+	}
+	if err := decode(body, &v); err != nil {
+		return err
+	}
+	n := &list{}
+	for _, path := range hostPaths(v.DriverOpts) {
+		n.add("mount", path)
+		n.add("mount", resolved(path, p.Real))
+	}
+	if v.Driver != "local" {
+		n.add("volume-driver", v.Driver)
+	}
+	q.needs = n.sorted()
+	if v.ClusterVolumeSpec != nil {
+		q.action = Swarm
+	}
+	return nil
+}
+
+// refused says why no rule allows a call, and what would help.
+func (p *plugin) refused(q *request, no refusal) string {
+	switch {
+	case no.rule == "" && q.action == Other:
+		return p.Text("docker.unknown", "call", clip(q.method+" "+q.path))
+	case no.rule == "":
+		return p.Text("docker.no_rule", "actor", q.actor(), "action", q.action)
+	case len(no.needs) > 0:
+		return p.Text("docker.no_grant", "actor", q.actor(), "grants", clip(strings.Join(no.needs, ", ")), "rule", no.rule)
+	case no.image:
+		return p.Text("docker.no_image", "actor", q.actor(), "image", clip(q.image), "rule", no.rule)
+	}
+	return p.Text("docker.no_container", "actor", q.actor(), "container", clip(q.container), "rule", no.rule)
+}

@@ -1,0 +1,173 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sekisho"
+	"sekisho/admit"
+	"sekisho/admit/node"
+	"sekisho/policy/fact"
+)
+
+// Gate judges calls of a runtime. Config, Ask and Text are required.
+type Gate struct {
+	Config     *Config
+	Ask        func(context.Context, admit.Question) (node.Answer, error)
+	Containerd Containerd // nil where there is none
+	Text       func(key string, pairs ...any) string
+}
+
+// Check judges a call. An empty message lets it pass.
+func (g *Gate) Check(ctx context.Context, args []string) (c *Command, message string) {
+	c, err := Parse(args)
+	if !c.Gated() {
+		return c, "" // also when the runtime will complain
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.Config.deadline)
+	defer cancel()
+	if err != nil {
+		return c, g.failed(err)
+	}
+	q, err := g.question(ctx, c)
+	if err != nil {
+		return c, g.failed(err)
+	}
+	if q == nil {
+		return c, ""
+	}
+	a, err := g.Ask(ctx, *q)
+	switch {
+	case q.Details["decided"] == sekisho.Deny:
+		return c, "sekisho: " + g.Text("runtime.exec")
+	case err != nil:
+		return c, g.failed(err)
+	case a.Error != "":
+		return c, g.failed(errors.New(a.Error))
+	case a.Result == sekisho.Deny:
+		return c, a.Message
+	}
+	return c, ""
+}
+
+// failed is what the failure mode says to a call that cannot be judged.
+func (g *Gate) failed(err error) string {
+	if g.Config.OnError == Allow {
+		return ""
+	}
+	return "sekisho: " + g.Text("runtime.failed", "error", err)
+}
+
+// question asks whether the container may start.
+func (g *Gate) question(ctx context.Context, c *Command) (*admit.Question, error) {
+	q := &admit.Question{Gate: "runc", Actor: "runtime", Action: c.Name, Subject: "container/" + c.ID, Details: map[string]string{"container": c.ID}}
+	if c.Name == "exec" {
+		if g.Config.Exec == Allow {
+			return nil, nil
+		}
+		q.Details["decided"] = sekisho.Deny
+		return q, nil
+	}
+	dir, err := filepath.Abs(c.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	b, err := ReadBundle(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read bundle: %w", err)
+	}
+	i, err := g.identify(ctx, c, b, dir)
+	switch {
+	case errors.Is(err, errBuild):
+		q.Action = "build"
+		if g.Config.Builds == Allow {
+			q.Details["decided"] = sekisho.Allow
+			return q, nil
+		}
+		i = &Image{}
+	case errors.Is(err, errNoImage) || sekisho.KindOf(err) == sekisho.NotFound:
+		if g.Config.Unidentified == Allow {
+			q.Details["decided"] = sekisho.Allow
+			return q, nil
+		}
+		i = &Image{}
+	case err != nil:
+		return nil, err
+	}
+	if i.Name != "" {
+		q.Subject = "container/" + i.Name
+	}
+	q.Images = []admit.Image{g.image(b, i, c)}
+	return q, nil
+}
+
+func (g *Gate) image(b *Bundle, i *Image, c *Command) admit.Image {
+	w := b.Workload(hostNamespace, g.own(c.ID))
+	w.Name, w.Container = i.Name, i.Name
+	if i.Labels != nil {
+		w.Labels = i.Labels
+	}
+	if i.Namespace != "" {
+		w.Namespace = &i.Namespace
+	}
+	return admit.Image{Reference: i.Reference, Digest: i.Digest, Source: i.Source, Request: fact.Request{Stage: fact.Run, Workload: w}}
+}
+
+// own tells whether a path that is mounted belongs to the engine: what it makes
+// for every container, and volumes.
+func (g *Gate) own(id string) func(string) bool {
+	var heads []string
+	for _, root := range g.Config.Docker {
+		heads = append(heads, filepath.Join(root, "containers", id)+"/", filepath.Join(root, "volumes")+"/")
+	}
+	heads = append(heads, "/var/lib/kubelet/pods/", "/var/lib/containerd/io.containerd.grpc.v1.cri/", "/run/containerd/io.containerd.grpc.v1.cri/", "/run/docker/containerd/")
+	return func(p string) bool {
+		for _, h := range heads {
+			if strings.HasPrefix(p, h) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// hostNamespace tells whether a file is the namespace of the host's first
+// process.
+func hostNamespace(path, kind string) bool {
+	a, err := os.Stat(path)
+	if err != nil {
+		return true // the runtime will fail; until then it counts as the worst
+	}
+	b, err := os.Stat("/proc/1/ns/" + kind)
+	return err != nil || os.SameFile(a, b)
+}
+
+// Report writes a denial as the runtime writes its errors: into its log file,
+// in the form that was asked for, and to standard error.
+func Report(c *Command, message string, now time.Time, stderr io.Writer) error {
+	line := fmt.Sprintf("time=%q level=error msg=%q\n", now.Format(time.RFC3339), message)
+	if c.LogFormat == "json" {
+		doc, err := json.Marshal(map[string]string{"level": "error", "msg": message, "time": now.Format(time.RFC3339)})
+		if err != nil {
+			return err
+		}
+		line = string(doc) + "\n"
+	}
+	_, err := io.WriteString(stderr, message+"\n")
+	if c.Log == "" {
+		return err
+	}
+	f, failed := os.OpenFile(c.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if failed != nil {
+		return failed
+	}
+	_, failed = f.WriteString(line)
+	return errors.Join(err, failed, f.Close())
+}

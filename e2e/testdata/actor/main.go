@@ -1,0 +1,167 @@
+// Command actor does in a container what the tests of the enforcer look for.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+)
+
+func main() {
+	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked}
+	if err := actors[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "actor:", err)
+		os.Exit(1)
+	}
+}
+
+func touch(a []string) error { return os.WriteFile(a[0], nil, 0o644) }
+
+func show(a []string) error {
+	fmt.Println(len(a))
+	return nil
+}
+
+// memfd runs itself from memory.
+func memfd(a []string) error {
+	name := []byte("kworker\x00")
+	fd, _, errno := syscall.Syscall(319, uintptr(unsafe.Pointer(&name[0])), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	if _, err := syscall.Write(int(fd), self); err != nil {
+		return err
+	}
+	return syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", fd), []string{"kworker", "touch", a[0]}, nil)
+}
+
+// unlinked runs a file that has no name any more.
+func unlinked(a []string) error {
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile("/gone", self, 0o755); err != nil {
+		return err
+	}
+	fd, err := syscall.Open("/gone", syscall.O_RDONLY, 0)
+	if err != nil {
+		return err
+	}
+	os.Remove("/gone")
+	return syscall.Exec(fmt.Sprintf("/proc/self/fd/%d", fd), []string{"gone", "touch", a[0]}, nil)
+}
+
+func mapped(a []string) error {
+	f, err := os.Open(a[0])
+	if err != nil {
+		return err
+	}
+	if _, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_PRIVATE); err != nil {
+		return err
+	}
+	return touch(a[1:])
+}
+
+func protect(a []string) error {
+	f, err := os.Open(a[0])
+	if err != nil {
+		return err
+	}
+	m, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Mprotect(m, syscall.PROT_READ|syscall.PROT_EXEC); err != nil {
+		return err
+	}
+	return touch(a[1:])
+}
+
+// files works with paths relative to a directory.
+func files([]string) error {
+	steps := []error{
+		os.Mkdir("/work", 0o755), os.Chdir("/work"), os.WriteFile("a", []byte("x"), 0o600), os.Rename("a", "../work/b"), os.Link("b", "c"),
+		os.Symlink("/etc/shadow", "d"), os.Chmod("b", 0o755|os.ModeSetuid), os.Chown("b", 7, 8), os.Remove("c"), os.Mkdir("e", 0o700), os.Remove("e"),
+	}
+	if _, err := os.ReadFile("/secret-of-the-test"); err == nil {
+		return fmt.Errorf("it should not be there")
+	}
+	if _, err := os.ReadFile("b"); err != nil {
+		return err
+	}
+	for i, err := range steps {
+		if err != nil {
+			return fmt.Errorf("step %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// args runs itself with very long arguments.
+func args(a []string) error {
+	n, _ := strconv.Atoi(a[0])
+	long := strings.Repeat("x", 100000)
+	list := []string{"/bin/actor", "show"}
+	for range n / len(long) {
+		list = append(list, long)
+	}
+	return syscall.Exec("/bin/actor", list, nil)
+}
+
+// spawn runs a program many times.
+func spawn(a []string) error {
+	n, _ := strconv.Atoi(a[0])
+	for range n {
+		if err := exec.Command("/bin/busybox", "true").Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// named runs itself under a name with control characters.
+func named(a []string) error {
+	return syscall.Exec("/bin/actor", []string{"a\x1b[2Jb\nc\xff", "touch", a[0]}, nil)
+}
+
+// talk listens, connects to itself, and sends a datagram.
+func talk([]string) error {
+	l, err := net.Listen("tcp4", "127.0.0.1:4567")
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		c, err := l.Accept()
+		if err == nil {
+			_, err = c.Write([]byte("hello"))
+			c.Close()
+		}
+		done <- err
+	}()
+	c, err := net.Dial("tcp4", "127.0.0.1:4567")
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	b.ReadFrom(c)
+	u, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if _, err := u.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5353}); err != nil {
+		return err
+	}
+	return <-done
+}

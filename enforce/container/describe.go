@@ -1,0 +1,291 @@
+package container
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sekisho"
+)
+
+// spec is what the OCI runtime specification (config.json) tells.
+type spec struct {
+	Root        struct{ Path string }
+	Hostname    string
+	Annotations map[string]string
+	Mounts      []struct {
+		Destination, Type, Source string
+		Options                   []string
+	}
+	Process struct {
+		Capabilities struct{ Bounding []string }
+	}
+	Linux struct {
+		CgroupsPath                string
+		MaskedPaths, ReadonlyPaths []string
+	}
+}
+
+// bundles are where runtimes keep the configurations of running containers.
+var bundles = []string{
+	"run/docker/containerd/daemon/io.containerd.runtime.v2.task/moby/",
+	"run/containerd/io.containerd.runtime.v2.task/moby/",
+	"run/containerd/io.containerd.runtime.v2.task/k8s.io/",
+	"run/containerd/io.containerd.runtime.v2.task/default/",
+	"run/k3s/containerd/io.containerd.runtime.v2.task/k8s.io/",
+	"run/containers/storage/overlay-containers/",
+	"var/lib/containers/storage/overlay-containers/",
+}
+
+// read returns a file of the host, bounded.
+func (t *Tracker) read(name string) ([]byte, error) {
+	f, err := os.Open(filepath.Join("/", t.o.Root, name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = sekisho.Errorf(sekisho.Invalid, "%s is larger than %d bytes", name, maxFile)
+	}
+	return data, err
+}
+
+func (t *Tracker) spec(bundle string) (spec, error) {
+	var s spec
+	data, err := t.read(path.Join(bundle, "config.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	return s, err
+}
+
+// describe reads what the runtime's files tell of a container.
+func (t *Tracker) describe(k *known) {
+	k.tries++
+	if k.bundle == "" {
+		k.bundle = t.search(k.container.ID)
+	}
+	c := *k.container
+	s, err := t.spec(k.bundle)
+	if k.bundle == "" || err != nil {
+		return
+	}
+	if c.Started.IsZero() {
+		c.Started = t.o.Now().UTC()
+	}
+	c.Root = s.Root.Path
+	if !path.IsAbs(c.Root) {
+		c.Root = path.Join(k.bundle, c.Root)
+	}
+	c.Upper = t.upper(c.Root)
+	c.Privileged = len(s.Linux.MaskedPaths) == 0 && len(s.Linux.ReadonlyPaths) == 0 && slices.Contains(s.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
+	c.Labels = s.Annotations
+	c.Mounts = mounts(s)
+	if c.Runtime == "" {
+		c.Runtime = runtimeOf(k.bundle)
+	}
+	k.whole = true
+	if dir := dockerDirectory(s, c.ID); dir != "" {
+		c.Runtime = "docker"
+		k.whole = t.docker(&c, dir)
+	} else {
+		annotated(&c)
+	}
+	c.Workload = WorkloadOf(&c)
+	k.container = &c
+}
+
+func (t *Tracker) search(id string) string {
+	if strings.Contains(id, "/") || id == "." || id == ".." {
+		return ""
+	}
+	for _, dir := range bundles {
+		for _, sub := range []string{"", "userdata"} {
+			b := path.Join("/", dir, id, sub)
+			if _, err := os.Stat(filepath.Join("/", t.o.Root, b, "config.json")); err == nil {
+				return b
+			}
+		}
+	}
+	return ""
+}
+
+func runtimeOf(bundle string) string {
+	switch {
+	case strings.Contains(bundle, "/moby/"):
+		return "docker"
+	case strings.Contains(bundle, "overlay-containers"):
+		return "podman"
+	}
+	return "containerd"
+}
+
+// system are destinations that every container has; they are nobody's mounts.
+var system = []string{"/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
+
+func mounts(s spec) []sekisho.Mount {
+	var list []sekisho.Mount
+	for _, m := range s.Mounts {
+		if slices.Contains(system, m.Destination) || strings.HasPrefix(m.Destination, "/dev/") || m.Type == "cgroup" || m.Type == "sysfs" || len(list) == 1024 {
+			continue
+		}
+		list = append(list, sekisho.Mount{Source: m.Source, Destination: m.Destination, Type: m.Type, ReadOnly: slices.Contains(m.Options, "ro")})
+	}
+	return list
+}
+
+// dockerDirectory is where Docker keeps a container: the host side of its
+// /etc/hostname and /etc/resolv.conf.
+func dockerDirectory(s spec, id string) string {
+	for _, m := range s.Mounts {
+		if dir, _, ok := strings.Cut(m.Source, "/containers/"+id+"/"); ok && strings.HasPrefix(m.Destination, "/etc/") {
+			return dir + "/containers/" + id
+		}
+	}
+	return ""
+}
+
+// docker reads config.v2.json and hostconfig.json of Docker, and the digest
+// of the image from its list of references.
+func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
+	var v struct {
+		Name    string
+		Image   sekisho.Digest
+		Created time.Time
+		Config  struct {
+			Image  string
+			Labels map[string]string
+		}
+		ImageManifest *struct{ Digest sekisho.Digest }
+		MountPoints   map[string]struct{ Type, Source, Destination string }
+	}
+	data, err := t.read(dir + "/config.v2.json")
+	if err != nil || json.Unmarshal(data, &v) != nil {
+		return false
+	}
+	c.Name, c.Image, c.ImageID, c.Labels = strings.TrimPrefix(v.Name, "/"), v.Config.Image, v.Image, v.Config.Labels
+	if v.ImageManifest != nil {
+		c.ImageDigest = v.ImageManifest.Digest
+	}
+	for i, m := range c.Mounts {
+		if p, ok := v.MountPoints[m.Destination]; ok && p.Type != "" {
+			c.Mounts[i].Type = p.Type
+		}
+	}
+	var host struct{ Privileged bool }
+	if data, err := t.read(dir + "/hostconfig.json"); err == nil && json.Unmarshal(data, &host) == nil {
+		c.Privileged = host.Privileged
+	}
+	if c.ImageDigest == "" {
+		c.ImageDigest = t.repoDigest(path.Dir(path.Dir(dir)), c.ImageID)
+	}
+	return true
+}
+
+// repoDigest finds the digest by which an image was pulled.
+func (t *Tracker) repoDigest(data string, id sekisho.Digest) sekisho.Digest {
+	names, _ := filepath.Glob(filepath.Join("/", t.o.Root, data, "image", "*", "repositories.json"))
+	for _, name := range names {
+		var r struct {
+			Repositories map[string]map[string]sekisho.Digest
+		}
+		raw, err := t.read(strings.TrimPrefix(name, filepath.Join("/", t.o.Root)))
+		if err != nil || json.Unmarshal(raw, &r) != nil {
+			continue
+		}
+		for _, refs := range r.Repositories {
+			for ref, image := range refs {
+				if _, digest, ok := strings.Cut(ref, "@"); ok && image == id {
+					return sekisho.Digest(digest)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// annotated takes name and image from the annotations of CRI runtimes.
+func annotated(c *sekisho.Container) {
+	first := func(keys ...string) string {
+		for _, k := range keys {
+			if v := c.Labels[k]; v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	c.Name = first("io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name")
+	if c.Name == "" && !hex64(c.ID) {
+		c.Name = c.ID
+	}
+	c.Image = first("io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName", "io.kubernetes.cri-o.Image")
+	if _, digest, ok := strings.Cut(c.Image, "@"); ok {
+		c.ImageDigest = sekisho.Digest(digest)
+	}
+}
+
+var replica = regexp.MustCompile(`^(.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$`)
+
+// WorkloadOf says what a container is an instance of, by its labels.
+func WorkloadOf(c *sekisho.Container) sekisho.Workload {
+	l := c.Labels
+	label := func(keys ...string) string {
+		for _, k := range keys {
+			if l[k] != "" {
+				return l[k]
+			}
+		}
+		return ""
+	}
+	if pod := label("io.kubernetes.pod.name", "io.kubernetes.cri.sandbox-name"); pod != "" {
+		w := sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: pod, Pod: pod,
+			Namespace: label("io.kubernetes.pod.namespace", "io.kubernetes.cri.sandbox-namespace"),
+			Container: label("io.kubernetes.container.name", "io.kubernetes.cri.container-name")}
+		if m := replica.FindStringSubmatch(pod); m != nil {
+			w.Kind, w.Name = "Deployment", m[1]
+		}
+		return w
+	}
+	if service := l["com.docker.compose.service"]; service != "" {
+		return sekisho.Workload{Platform: "compose", Kind: "service", Namespace: l["com.docker.compose.project"], Name: service}
+	}
+	if family := l["com.amazonaws.ecs.task-definition-family"]; family != "" {
+		return sekisho.Workload{Platform: "ecs", Kind: "task", Name: family, Container: l["com.amazonaws.ecs.container-name"]}
+	}
+	name := c.Name
+	if name == "" {
+		name = c.ID
+	}
+	return sekisho.Workload{Platform: c.Runtime, Name: name}
+}
+
+// upper finds the writable directory of the overlay mounted at a root file
+// system; Docker has it beside the mount.
+func (t *Tracker) upper(root string) string {
+	if path.Base(root) == "merged" {
+		return path.Join(path.Dir(root), "diff")
+	}
+	data, err := t.read("/proc/1/mountinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 8 || fields[4] != root || !slices.Contains(fields, "overlay") {
+			continue
+		}
+		for option := range strings.SplitSeq(fields[len(fields)-1], ",") {
+			if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
+				return dir
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,186 @@
+package sensor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"sekisho"
+)
+
+//go:generate sh bpf/build.sh
+
+var objectNames = []string{"proc", "net", "sys"}
+
+// part is one place where a program is attached. The first one is that
+// without which nothing works.
+type part struct {
+	feature, object, program string
+	cgroup                   ebpf.AttachType // of a program that cgroups run
+	tracepoint               string          // of a system call; it taxes all calls a little
+	kinds                    []sekisho.EventKind
+	mode                     Mode // wanted by policies of this mode too
+	syscall                  string
+	only                     bool // when the system call is named in the options
+}
+
+// parts returns everything that can be attached.
+func parts() []part {
+	list := []part{
+		{feature: "exec", object: "proc", program: "on_exec"},
+		{feature: "fork", object: "proc", program: "on_fork"},
+		{feature: "exit", object: "proc", program: "on_exit"},
+		{feature: "cgroup made", object: "proc", program: "on_cgroup_mkdir"},
+		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
+		{feature: "capability", object: "proc", program: "on_capable", kinds: []sekisho.EventKind{sekisho.EventCapability}},
+		{feature: "io_uring", object: "proc", program: "on_uring", kinds: []sekisho.EventKind{sekisho.EventIOUring}},
+		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
+		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
+		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
+		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
+		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}},
+		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}},
+		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}},
+		{feature: "mmap of code", object: "sys", program: "on_mmap", tracepoint: "sys_exit_mmap", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
+		{feature: "mprotect of code", object: "sys", program: "on_mprotect", tracepoint: "sys_enter_mprotect", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
+	}
+	for _, c := range syscalls() {
+		list = append(list, part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: "sys_exit_" + c.name, kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0})
+	}
+	return list
+}
+
+// asked says whether any policy wants what a part tells.
+func (s *Sensor) asked(p part) bool {
+	if len(p.kinds) == 0 {
+		return true
+	}
+	if p.only && !slices.Contains(s.o.Syscalls, p.syscall) {
+		return false
+	}
+	bits, mode := s.o.Host.wants(), Mode(0)
+	for _, policy := range s.policies {
+		bits |= policy.wants()
+		mode |= policy.Mode
+	}
+	for _, k := range p.kinds {
+		if bits>>k&1 != 0 {
+			return true
+		}
+	}
+	return mode&p.mode != 0
+}
+
+// attachAll attaches what is asked for and detaches what no longer is.
+func (s *Sensor) attachAll() {
+	var features []Feature
+	for _, p := range parts() {
+		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
+		l := s.links[p.feature]
+		switch asked := s.asked(p); {
+		case !asked:
+			f.State = NotAsked
+			if l != nil {
+				l.Close()
+				delete(s.links, p.feature)
+			}
+		case l == nil:
+			l, err := s.attach(p)
+			if err != nil {
+				f.State, f.Why = NotSupported, why(err)
+			} else {
+				s.links[p.feature] = l
+			}
+		}
+		features = append(features, f)
+	}
+	s.features = features
+}
+
+func (s *Sensor) attach(p part) (link.Link, error) {
+	prog := s.loaded[p.program]
+	if prog == nil {
+		var err error
+		if prog, err = s.load(s.objects[p.object], p.program); err != nil {
+			return nil, err
+		}
+		s.loaded[p.program] = prog
+	}
+	switch {
+	case p.tracepoint != "":
+		if p.syscall != "" {
+			if _, ok := numbers[p.syscall]; !ok {
+				return nil, errors.New("this architecture has no such call")
+			}
+		}
+		if err := tracefs(); err != nil {
+			return nil, err
+		}
+		l, err := link.Tracepoint("syscalls", p.tracepoint, prog, nil)
+		if errors.Is(err, os.ErrNotExist) {
+			err = errors.New("this kernel has no such tracepoint")
+		}
+		return l, err
+	case prog.Type() != ebpf.Tracing:
+		dir := s.o.Containers.Unified()
+		if dir == "" {
+			return nil, errors.New("no cgroup v2 is mounted")
+		}
+		return link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: p.cgroup, Program: prog})
+	}
+	return link.AttachTracing(link.TracingOptions{Program: prog})
+}
+
+// tracefs mounts the file system that numbers the tracepoints at its usual
+// place where no one did.
+func tracefs() error {
+	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
+		if _, err := os.Stat(dir + "/events"); err == nil {
+			return nil
+		}
+	}
+	if err := unix.Mount("tracefs", "/sys/kernel/tracing", "tracefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount tracefs at /sys/kernel/tracing: %w", err)
+	}
+	return nil
+}
+
+// describeCalls writes where each system call's arguments stand.
+func (s *Sensor) describeCalls() error {
+	for _, c := range syscalls() {
+		nr, ok := numbers[c.name]
+		if !ok || int(nr) >= len(s.callName) {
+			continue
+		}
+		s.callName[nr] = c.name
+		d := callDesc{Kind: uint8(c.kind), Dir: c.dir, Path: c.path, Dir2: c.dir2, Path2: c.path2, Flags: c.flags, Mode: c.mode, UID: c.uid, GID: c.gid, Number: c.number, File: c.file, Target: c.target, How: c.how}
+		if err := s.maps["calls"].Put(nr, d); err != nil {
+			return fmt.Errorf("describe %s: %w", c.name, err)
+		}
+	}
+	for _, name := range []string{"mmap", "mprotect"} {
+		s.callName[numbers[name]] = name
+	}
+	return nil
+}
+
+// fnv1a hashes a name as the kernel's program does.
+func fnv1a(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
+}
+
+// why is the first line of an error, without the verifier's log.
+func why(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line[:min(len(line), 300)]
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Maps and steps that every object shares. The loader makes each map once. */
+#ifndef SEKISHO_COMMON_H
+#define SEKISHO_COMMON_H
+#include "event.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} critical SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} bulk SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, struct cg);
+} cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct policy);
+} policies SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct config);
+} config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, K_MAX);
+	__type(key, u32);
+	__type(value, struct counter);
+} counters SEC(".maps");
+
+/* One for each CPU (the loader sets the number): too large for a per-CPU map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct exempt_key);
+	__type(value, u64);
+} exempt SEC(".maps");
+
+/* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
+#define OPAQUE(v) asm volatile("" : "+r"(v))
+#define INLINE static __attribute__((always_inline, unused))
+
+INLINE struct config *conf(void)
+{
+	u32 zero = 0;
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+INLINE struct scratch *scratch(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	return bpf_map_lookup_elem(&scratches, &cpu);
+}
+
+INLINE struct counter *counter(u32 kind)
+{
+	return bpf_map_lookup_elem(&counters, &kind);
+}
+
+#define ADD(c, f) do { if (c) __sync_fetch_and_add(&(c)->f, 1); } while (0)
+
+/* wake says how to hand over: only a reader that sleeps is woken, once. */
+INLINE u64 wake(struct config *c)
+{
+	if (c->sleeping) {
+		c->sleeping = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* key names a cgroup of any hierarchy: ids are unique in one hierarchy only. */
+INLINE u64 key(struct cgroup *cg)
+{
+	u64 id = L(cg, kn, id);
+	u64 h = L(cg, root, hierarchy_id);
+	return h << 56 ^ id;
+}
+
+struct who {
+	u64 cgroup;
+	struct cg *cg; /* NULL: no container that is known */
+};
+
+INLINE struct cg *v1(struct css_set *set, u32 index, struct who *w)
+{
+	struct cgroup_subsys_state *css;
+	struct cgroup *cg;
+	u64 k;
+
+	bpf_core_read(&css, sizeof(css), &set->subsys[index & 15]);
+	if (!css)
+		return NULL;
+	css = CAST(cgroup_subsys_state, css);
+	cg = L(css, cgroup);
+	if (L(cg, level) == 0)
+		return NULL;
+	k = key(cg);
+	if (!w->cgroup)
+		w->cgroup = k;
+	return bpf_map_lookup_elem(&cgroups, &k);
+}
+
+/* identify finds the container of a task: by its cgroup v2, else by those of
+ * v1 that container runtimes use. */
+static __attribute__((noinline, unused)) int identify_set(struct css_set *set, struct config *c, struct who *w)
+{
+	struct cgroup *dfl = L(set, dfl_cgrp);
+
+	w->cgroup = 0;
+	w->cg = NULL;
+	if (L(dfl, level) > 0) {
+		w->cgroup = key(dfl);
+		w->cg = bpf_map_lookup_elem(&cgroups, &w->cgroup);
+	}
+	if (w->cg || !c->v1)
+		return 0;
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+		w->cg = v1(set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id), w);
+	if (!w->cg && bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+		w->cg = v1(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id), w);
+	if (!w->cg && bpf_core_enum_value_exists(enum cgroup_subsys_id, devices_cgrp_id))
+		w->cg = v1(set, bpf_core_enum_value(enum cgroup_subsys_id, devices_cgrp_id), w);
+	return 0;
+}
+
+INLINE void identify(struct task_struct *t, struct config *c, struct who *w)
+{
+	struct css_set *set = L(t, cgroups);
+	identify_set(set, c, w);
+}
+
+INLINE struct policy *policy_of(struct who *w)
+{
+	u32 id = w->cg ? w->cg->policy : 0;
+	return bpf_map_lookup_elem(&policies, &id);
+}
+
+/* wanted says whether anybody asked for a kind of this task's. */
+INLINE bool wanted(struct config *c, struct who *w, u32 kind)
+{
+	struct policy *p;
+	if (!w->cg)
+		return c->host_wants >> kind & 1;
+	p = policy_of(w);
+	return p && p->wants >> kind & 1;
+}
+
+INLINE u64 started(struct task_struct *t)
+{
+	u64 v = 0;
+	if (bpf_core_field_exists(t->start_boottime))
+		R(&v, t, start_boottime);
+	else
+		bpf_core_read(&v, sizeof(v), &((struct task_struct___old_start *)t)->real_start_time);
+	return v;
+}
+
+/* heading fills what all events begin with, of a task. */
+INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 kind)
+{
+	struct task_struct *leader = L(t, group_leader);
+	const struct cred *cred = L(t, cred);
+
+	h->kind = kind;
+	h->flags = 0;
+	h->call = 0;
+	h->result = 0;
+	h->time = bpf_ktime_get_boot_ns();
+	h->cgroup = w->cgroup;
+	h->container = w->cg ? w->cg->container : 0;
+	h->start = started(leader);
+	h->cpu = bpf_get_smp_processor_id();
+	h->pid = L(t, tgid);
+	h->tid = L(t, pid);
+	h->ppid = L(t, real_parent, tgid);
+	h->uid = L(cred, euid.val);
+	h->gid = L(cred, gid.val);
+	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+}
+
+/* step goes up by one name or mount; the state stands in memory, where the
+ * verifier forgets it, else it would follow every path of the loop apart. */
+INLINE bool step(struct scratch *s)
+{
+	struct dentry *d = CAST(dentry, s->dentry);
+	struct vfsmount *m = CAST(vfsmount, s->mnt);
+	struct dentry *parent;
+	struct mount *mount, *above;
+	u32 len, pos = s->pos;
+
+	if (s->dentry == s->rootdentry && s->mnt == s->rootmnt)
+		return true;
+	parent = G(d, d_parent);
+	if (s->dentry == (u64)G(m, mnt_root) || s->dentry == (u64)parent) {
+		mount = (struct mount *)(s->mnt - bpf_core_field_offset(struct mount, mnt));
+		R(&above, mount, mnt_parent);
+		if (!above || above == mount || s->dentry != (u64)G(m, mnt_root))
+			return true;
+		R(&parent, mount, mnt_mountpoint);
+		s->dentry = (u64)parent;
+		s->mnt = (u64)above + bpf_core_field_offset(struct mount, mnt);
+		return false;
+	}
+	s->dentry = (u64)parent;
+	len = G(d, d_name.len);
+	if (len > 255)
+		len = 255;
+	if (pos < len + 1)
+		return true;
+	pos = pos - len - 1;
+	OPAQUE(pos);
+	pos &= BUF_PATH - 1;
+	s->pos = pos;
+	s->walk[pos] = '/';
+	bpf_probe_read_kernel(&s->walk[pos + 1], len & 255, G(d, d_name.name));
+	return false;
+}
+
+/* climb writes the path that walk asked for. */
+#ifdef DIRECT
+__attribute__((noinline)) /* a global function is verified once */
+#else
+static __attribute__((noinline, unused))
+#endif
+int climb(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+
+	s->pos = BUF_PATH;
+	for (i = 0; i < 80; i++)
+		if (step(s))
+			break;
+	if (s->pos >= BUF_PATH) {
+		s->walk[BUF_PATH - 1] = '/';
+		s->pos = BUF_PATH - 1;
+	}
+	return i == 80 ? s->pos | 1 << 16 : s->pos;
+}
+
+/* walk writes the absolute path of a dentry on a mount, as one whose root is
+ * root sees it, to the end of s->walk, and returns where it begins. */
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+{
+	s->dentry = (u64)at;
+	s->mnt = (u64)on;
+	s->rootdentry = (u64)root;
+	s->rootmnt = (u64)rootmnt;
+	return climb(s);
+}
+
+/* put moves a walked path behind what data holds and returns the new end. */
+INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
+{
+	u32 n;
+	if (pos >> 16)
+		*flags |= F_CUT;
+	pos &= BUF_PATH - 1;
+	n = BUF_PATH - pos;
+	if (n > BUF_PATH)
+		n = BUF_PATH;
+	off &= BUF_DATA - 1;
+	bpf_probe_read_kernel(&s->data[off], n & 8191, &s->walk[pos]);
+	*len = n;
+	return off + n;
+}
+
+/* upper says whether an inode of an overlay has content of its own, and
+ * whether a layer below has the file too. */
+INLINE bool upper(struct inode *inode, bool *lower)
+{
+	void *dentry = NULL, *oe = NULL;
+
+	*lower = false;
+	if (bpf_core_field_exists(struct ovl_inode, __upperdentry)) {
+		struct ovl_inode *o = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+		R(&dentry, o, __upperdentry);
+		if (bpf_core_field_exists(struct ovl_inode, oe)) {
+			u32 count = 0; /* struct ovl_entry begins with the number of layers below */
+			R(&oe, o, oe);
+			if (oe)
+				bpf_probe_read_kernel(&count, sizeof(count), oe);
+			*lower = count > 0;
+		}
+	} else {
+		bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)inode + bpf_core_type_size(struct inode));
+	}
+	return dentry != NULL;
+}
+
+struct facts {
+	u64 inode, changed, modified, length;
+	u32 device;
+	u8 origin, lower;
+};
+
+/* judge reads what an inode tells of where its content comes from. */
+INLINE void judge(struct inode *raw, struct super_block *root, bool host, struct facts *f)
+{
+	struct inode *i = CAST(inode, raw);
+	struct super_block *rawsb = G(i, i_sb);
+	struct super_block *sb = CAST(super_block, rawsb);
+	u64 magic = G(sb, s_magic);
+	u32 links = G(i, i_nlink);
+	bool lower = false;
+
+	f->inode = G(i, i_ino);
+	f->device = G(sb, s_dev);
+	f->length = G(i, i_size);
+	f->lower = 0;
+	if (bpf_core_field_exists(struct inode, i_ctime_sec)) {
+		f->changed = G(i, i_ctime_sec) * 1000000000ULL + G(i, i_ctime_nsec);
+		f->modified = G(i, i_mtime_sec) * 1000000000ULL + G(i, i_mtime_nsec);
+	} else if (bpf_core_field_exists(struct inode___before611, __i_ctime)) {
+		struct inode___before611 *o = (void *)raw;
+		f->changed = BPF_CORE_READ(o, __i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(o, __i_ctime.tv_nsec);
+		f->modified = BPF_CORE_READ(o, __i_mtime.tv_sec) * 1000000000ULL + BPF_CORE_READ(o, __i_mtime.tv_nsec);
+	} else {
+		struct inode___before67 *o = (void *)raw;
+		f->changed = BPF_CORE_READ(o, i_ctime.tv_sec) * 1000000000ULL + BPF_CORE_READ(o, i_ctime.tv_nsec);
+		f->modified = BPF_CORE_READ(o, i_mtime.tv_sec) * 1000000000ULL + BPF_CORE_READ(o, i_mtime.tv_nsec);
+	}
+	if (magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC)
+		f->origin = O_MEMORY;
+	else if (links == 0)
+		f->origin = O_DELETED;
+	else if (host)
+		f->origin = O_HOST;
+	else if (magic == OVERLAYFS_SUPER_MAGIC) {
+		if ((void *)rawsb != (void *)root)
+			f->origin = O_VOLUME;
+		else
+			f->origin = upper(raw, &lower) ? O_UPPER : O_IMAGE;
+		f->lower = lower;
+	} else if ((void *)rawsb != (void *)root)
+		f->origin = O_VOLUME;
+	else
+		f->origin = O_UNKNOWN; /* one file system without layers: it cannot be told */
+}
+
+/* drifted says whether a policy forbids to run content of such an origin. */
+INLINE bool drifted(struct policy *p, struct facts *f)
+{
+	struct exempt_key k = {.inode = f->inode, .device = f->device};
+	u64 *changed;
+	u32 bit = 0;
+
+	if (f->origin == O_UPPER)
+		bit = M_KILL_UPPER;
+	else if (f->origin == O_VOLUME)
+		bit = M_KILL_VOLUME;
+	else if (f->origin == O_MEMORY || f->origin == O_DELETED)
+		bit = M_KILL_MEMORY;
+	if (!(p->mode & bit))
+		return false;
+	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER)
+		return false;
+	changed = bpf_map_lookup_elem(&exempt, &k);
+	return !(changed && *changed == f->changed);
+}
+
+#endif

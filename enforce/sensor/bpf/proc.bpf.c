@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// Processes and cgroups: the tier that costs an unrelated system call nothing.
+#include "common.h"
+
+/* The critical ring's numbers, one counter per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} seqs SEC(".maps");
+
+INLINE u64 next_seq(void)
+{
+	u32 zero = 0;
+	u64 *v = bpf_map_lookup_elem(&seqs, &zero);
+	return v ? ++*v : 0;
+}
+
+INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
+{
+	((struct head *)data)->size = size;
+	((struct head *)data)->seq = next_seq();
+	if (bpf_ringbuf_output(&critical, data, size, wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+}
+
+/* sockets says which of the first three descriptors are network sockets. */
+INLINE u8 sockets(struct task_struct *t)
+{
+	struct fdtable *fdt = L(t, files, fdt);
+	struct file **fds = L(fdt, fd);
+	u32 max = L(fdt, max_fds);
+	void *three[3] = {};
+	u8 bits = 0;
+	int i;
+
+	if (max < 3)
+		return 0;
+	bpf_probe_read_kernel(three, sizeof(three), fds);
+	for (i = 0; i < 3; i++) {
+		struct file *f = three[i];
+		struct socket *s;
+		u16 family;
+
+		if (!f)
+			continue;
+		f = CAST(file, f);
+		if ((L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+			continue;
+		s = CAST(socket, L(f, private_data));
+		family = L(s, sk, __sk_common.skc_family);
+		if (family == AF_INET || family == AF_INET6)
+			bits |= 1 << i;
+	}
+	return bits;
+}
+
+INLINE u32 tty(struct signal_struct *sig)
+{
+	struct tty_struct *t = L(sig, tty);
+	if (!t)
+		return 0;
+	return (u32)L(t, driver, major) << 8 | (L(t, driver, minor_start) + L(t, index));
+}
+
+INLINE u32 inner(struct pid *pid, u32 *ns)
+{
+	u32 level = L(pid, level);
+	struct upid *u = CAST(upid, (void *)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * bpf_core_type_size(struct upid));
+	if (ns)
+		*ns = L(u, ns, ns.inum);
+	return L(u, nr);
+}
+
+INLINE u32 user(struct scratch *s, u32 off, unsigned long from, unsigned long to, u32 limit, u32 *len)
+{
+	u64 n = to - from;
+	*len = 0;
+	if (to <= from)
+		return off;
+	if (n > limit)
+		n = limit;
+	if (n > 8191)
+		n = 8191;
+	off &= BUF_DATA - 1;
+	if (bpf_probe_read_user(&s->data[off], n & 8191, (void *)from)) {
+		/* a page of it is not there: take the first one's rest */
+		u64 head = 4096 - (from & 4095);
+		if (n > head)
+			n = head;
+		if (bpf_probe_read_user(&s->data[off], n & 8191, (void *)from))
+			return off;
+	}
+	*len = n;
+	return off + n;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(on_exec, struct task_struct *t)
+{
+	struct config *c = conf();
+	struct scratch *s = scratch();
+	struct counter *n = counter(K_EXEC);
+	struct who w;
+	struct facts f = {};
+	struct exec *e;
+	struct policy *p;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct file *exe;
+	struct dentry *d, *rootd, *cwd;
+	struct vfsmount *m, *rootm, *cwdm;
+	struct signal_struct *sig;
+	struct pid *pid;
+	const struct cred *cred;
+	u32 off = 0, pos;
+
+	ADD(n, seen);
+	if (!c || !s)
+		return 0;
+	identify(t, c, &w);
+	e = &s->exec;
+	heading(&e->h, t, &w, K_EXEC);
+	mm = L(t, mm);
+	fs = L(t, fs);
+	exe = L(mm, exe_file);
+	d = L(exe, f_path.dentry);
+	m = L(exe, f_path.mnt);
+	rootd = L(fs, root.dentry);
+	rootm = L(fs, root.mnt);
+	e->mntns = L(t, nsproxy, mnt_ns, ns.inum);
+	judge(L(d, d_inode), L(rootm, mnt_sb), e->mntns == c->host_mntns, &f);
+	p = policy_of(&w);
+	if (w.cg && p && e->mntns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0)
+		e->h.flags |= F_KILLED;
+	if (!(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
+		ADD(n, filtered);
+		return 0;
+	}
+	if (f.lower)
+		e->h.flags |= F_LOWER;
+	e->inode = f.inode;
+	e->device = f.device;
+	e->changed = f.changed;
+	e->modified = f.modified;
+	e->length = f.length;
+	e->origin = f.origin;
+	e->sockets = sockets(t);
+	e->parent_start = started(L(t, real_parent, group_leader));
+	cred = L(t, cred);
+	bpf_core_read(&e->permitted, 8, &cred->cap_permitted);
+	bpf_core_read(&e->effective, 8, &cred->cap_effective);
+	e->loginuid = -1;
+	if (bpf_core_field_exists(t->loginuid))
+		e->loginuid = L(t, loginuid.val);
+	sig = L(t, signal);
+	e->tty = tty(sig);
+	pid = L(t, thread_pid);
+	e->inner = inner(pid, &e->pidns);
+	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
+	pid = CAST(pid, pid);
+	e->leader = inner(pid, NULL) == e->inner;
+	pos = walk(s, d, m, rootd, rootm);
+	off = put(s, off, pos, &e->path, &e->h.flags);
+	cwd = L(fs, pwd.dentry);
+	cwdm = L(fs, pwd.mnt);
+	pos = walk(s, cwd, cwdm, rootd, rootm);
+	off = put(s, off, pos, &e->cwd, &e->h.flags);
+	e->args_full = L(mm, arg_end) - L(mm, arg_start);
+	off = user(s, off, L(mm, arg_start), L(mm, arg_end), 8191, &e->args);
+	if (e->args_full > e->args)
+		e->h.flags |= F_CUT;
+	e->env = 0;
+	if (c->env)
+		off = user(s, off, L(mm, env_start), L(mm, env_end), c->env, &e->env);
+	off &= BUF_DATA - 1;
+	/* the strings follow the fixed part at once */
+	hand(c, n, &s->exec, sizeof(s->fixed) + off);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct config *c = conf();
+	struct counter *n;
+	struct fork e = {};
+	struct who w;
+	u32 tgid = L(child, tgid);
+
+	if (!c || tgid != L(child, pid))
+		return 0; /* a thread */
+	n = counter(K_FORK);
+	ADD(n, seen);
+	identify(child, c, &w);
+	if (!wanted(c, &w, K_FORK)) {
+		ADD(n, filtered);
+		return 0;
+	}
+	heading(&e.h, child, &w, K_FORK);
+	e.parent = L(parent, tgid);
+	e.parent_start = started(L(parent, group_leader));
+	e.inner = inner(L(child, thread_pid), NULL);
+	hand(c, n, &e, sizeof(e));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(on_exit, struct task_struct *t)
+{
+	struct config *c = conf();
+	struct counter *n;
+	struct head h = {};
+	struct who w;
+
+	if (!c || L(t, signal, live.counter) != 0)
+		return 0;
+	n = counter(K_EXIT);
+	ADD(n, seen);
+	identify(t, c, &w);
+	if (!wanted(c, &w, K_EXIT)) {
+		ADD(n, filtered);
+		return 0;
+	}
+	heading(&h, t, &w, K_EXIT);
+	h.result = L(t, exit_code);
+	hand(c, n, &h, sizeof(h));
+	return 0;
+}
+
+/* named says whether a cgroup's name ends in 64 hexadecimal digits, but for
+ * .scope, as the ids of nearly all runtimes do. */
+INLINE bool named(struct scratch *s, struct cgroup *cg)
+{
+	long len = bpf_probe_read_kernel_str(s->walk, 256, L(cg, kn, name));
+	u32 from, i;
+
+	if (len > 71 && s->walk[(len - 7) & 255] == '.' && s->walk[(len - 2) & 255] == 'e')
+		len -= 6; /* .scope */
+	if (len < 65 || len > 256)
+		return false;
+	from = len - 65;
+	for (i = 0; i < 64; i++) {
+		u8 b = s->walk[(from + i) & 255];
+		if (!((b >= '0' && b <= '9') || (b >= 'a' && b <= 'f')))
+			return false;
+	}
+	return true;
+}
+
+static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *path, bool removed)
+{
+	struct config *c = conf();
+	struct scratch *s = scratch();
+	struct counter *n = counter(K_CGROUP);
+	struct cgroup_subsys_state *up;
+	struct cgroup_event *e;
+	struct cg *above = NULL, made = {};
+	struct task_struct *t = TASK();
+	struct who w;
+	u64 k, pk = 0;
+	long len;
+
+	ADD(n, seen);
+	if (!c || !s)
+		return 0;
+	k = key(cg);
+	identify(t, c, &w);
+	e = &s->cgroup;
+	heading(&e->h, t, &w, K_CGROUP);
+	len = bpf_probe_read_kernel_str(s->data, 4096, path);
+	if (len < 0)
+		len = 0;
+	up = L(cg, self.parent);
+	if (up) {
+		pk = key(L(up, cgroup));
+		above = bpf_map_lookup_elem(&cgroups, &pk);
+	}
+	if (removed) {
+		e->h.flags |= F_REMOVED;
+		bpf_map_delete_elem(&cgroups, &k);
+	} else if (above) {
+		made = *above;
+		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
+	} else if (named(s, cg)) {
+		made.container = k;
+		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
+	}
+	if (above)
+		e->h.flags |= F_KNOWN;
+	e->h.cgroup = k;
+	e->h.container = made.container;
+	e->parent = pk;
+	e->path = len > 0 ? len - 1 : 0;
+	len &= 8191;
+	hand(c, n, &s->exec, sizeof(s->fixed) + len);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(on_cgroup_mkdir, struct cgroup *cg, const char *path)
+{
+	return cgroup_told(cg, path, false);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(on_cgroup_rmdir, struct cgroup *cg, const char *path)
+{
+	return cgroup_told(cg, path, true);
+}
+
+struct used_key {
+	u64 start;
+	u32 pid, what;
+};
+
+/* Which capabilities and io_uring requests of a process were told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct used_key);
+	__type(value, u8);
+} used SEC(".maps");
+
+INLINE int number_told(u32 kind, s64 number, s64 result)
+{
+	struct config *c = conf();
+	struct task_struct *t = TASK();
+	struct counter *n;
+	struct used_key k = {};
+	struct number_event e = {};
+	struct who w;
+	u8 one = 1;
+
+	if (!c)
+		return 0;
+	if (kind == K_CAPABILITY && !(c->caps >> (number & 63) & 1))
+		return 0;
+	n = counter(kind);
+	ADD(n, seen);
+	identify(t, c, &w);
+	if (!wanted(c, &w, kind) || L(t, tgid) == c->self)
+		goto filtered;
+	k.start = started(L(t, group_leader));
+	k.pid = L(t, tgid);
+	k.what = kind << 16 | (number & 0xff) << 1 | (result < 0);
+	if (bpf_map_lookup_elem(&used, &k))
+		goto filtered;
+	bpf_map_update_elem(&used, &k, &one, BPF_ANY);
+	heading(&e.h, t, &w, kind);
+	e.h.size = sizeof(e);
+	e.h.result = result;
+	e.number = number;
+	if (bpf_ringbuf_output(&bulk, &e, sizeof(e), wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+	return 0;
+filtered:
+	ADD(n, filtered);
+	return 0;
+}
+
+SEC("tp_btf/cap_capable")
+int BPF_PROG(on_capable, void *cred, void *target, void *capable, int cap, int ret)
+{
+	return number_told(K_CAPABILITY, cap, ret);
+}
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_uring, struct io_kiocb *req)
+{
+	return number_told(K_IOURING, L(req, opcode), 0);
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// System calls that somebody asked for, told when they return. One program
+// serves all of them; a table says where each call's arguments stand.
+#include "common.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long r10, r9, r8, dx, si, di, orig_ax;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+	u64 regs[31];
+	u64 orig_x0;
+};
+#endif
+#pragma clang attribute pop
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 512);
+	__type(key, u32);
+	__type(value, struct call_desc);
+} calls SEC(".maps");
+
+/* Hashes of last parts of paths whose opens to read are told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u8);
+} names SEC(".maps");
+
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_PATH 010000000
+#define AT_FDCWD -100
+#define NOTHING ((s8)-1)
+
+INLINE u64 arg(u64 *args, s8 i)
+{
+	return args[i & 7];
+}
+
+INLINE void arguments(struct task_struct *t, u64 *args)
+{
+	struct pt_regs *r = (void *)bpf_task_pt_regs(t);
+#if defined(__TARGET_ARCH_x86)
+	R(&args[0], r, di);
+	R(&args[1], r, si);
+	R(&args[2], r, dx);
+	R(&args[3], r, r10);
+	R(&args[4], r, r8);
+	R(&args[5], r, r9);
+#elif defined(__TARGET_ARCH_arm64)
+	R(&args[0], r, orig_x0);
+	R(&args[1], r, regs[1]);
+	R(&args[2], r, regs[2]);
+	R(&args[3], r, regs[3]);
+	R(&args[4], r, regs[4]);
+	R(&args[5], r, regs[5]);
+#endif
+}
+
+/* file_of returns the open file of a descriptor of the task. */
+INLINE struct file *file_of(struct task_struct *t, s64 fd)
+{
+	struct fdtable *fdt = L(t, files, fdt);
+	struct file **fds = L(fdt, fd);
+	struct file *f = NULL;
+
+	if (fd < 0 || fd >= L(fdt, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd & 0x3fffffff]);
+	return f ? CAST(file, f) : NULL;
+}
+
+struct place {
+	struct dentry *rootd;
+	struct vfsmount *rootm;
+	struct fs_struct *fs;
+	struct task_struct *t;
+	u64 from; /* a path argument */
+	s64 fd;   /* and the directory it begins at */
+};
+
+INLINE u32 put_path(struct scratch *s, u32 off, struct dentry *d, struct vfsmount *m, struct place *p, u32 *len, u8 *flags)
+{
+	return put(s, off, walk(s, d, m, p->rootd, p->rootm), len, flags);
+}
+
+/* put_text copies a string of the process. */
+INLINE u32 put_text(struct scratch *s, u32 off, u64 from, u32 *len)
+{
+	long n;
+	off &= BUF_DATA - 1;
+	n = bpf_probe_read_user_str(&s->data[off], 4096, (void *)from);
+	if (n <= 1) {
+		*len = 0;
+		return off;
+	}
+	n = (n - 1) & 4095;
+	*len = n;
+	return off + n;
+}
+
+/* put_base puts the directory that a relative path begins at. */
+INLINE u32 put_base(struct scratch *s, u32 off, struct place *p, u32 *len, u8 *flags)
+{
+	struct dentry *d;
+	struct vfsmount *m;
+	struct file *f;
+
+	*len = 0;
+	if (p->fd == AT_FDCWD) {
+		struct fs_struct *fs = p->fs;
+		d = L(fs, pwd.dentry);
+		m = L(fs, pwd.mnt);
+	} else {
+		f = file_of(p->t, p->fd);
+		if (!f)
+			return off;
+		d = L(f, f_path.dentry);
+		m = L(f, f_path.mnt);
+	}
+	return put_path(s, off, d, m, p, len, flags);
+}
+
+/* put_named puts a path argument, with its directory if it is relative. */
+static __attribute__((noinline)) u32 put_named(struct scratch *s, u32 off, struct place *p, u32 *lens)
+{
+	u8 flags = 0, first = 0;
+
+	lens[0] = lens[1] = 0;
+	if (!p->from)
+		return off;
+	bpf_probe_read_user(&first, 1, (void *)p->from);
+	if (first != '/')
+		off = put_base(s, off, p, &lens[0], &flags);
+	return put_text(s, off, p->from, &lens[1]);
+}
+
+INLINE void address(struct call_event *e, struct sock *sk)
+{
+	e->family = L(sk, __sk_common.skc_family);
+	e->type = L(sk, sk_type);
+	e->protocol = L(sk, sk_protocol);
+	if (e->family == AF_INET) {
+		bpf_core_read(e->local, 4, &sk->__sk_common.skc_rcv_saddr);
+		bpf_core_read(e->remote, 4, &sk->__sk_common.skc_daddr);
+	} else if (e->family == AF_INET6) {
+		bpf_core_read(e->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_core_read(e->remote, 16, &sk->__sk_common.skc_v6_daddr);
+	} else
+		return;
+	e->lport = L(sk, __sk_common.skc_num);
+	e->rport = bpf_ntohs(L(sk, __sk_common.skc_dport));
+}
+
+/* sockaddr reads the address that the process gave. */
+INLINE u32 sockaddr(struct scratch *s, u32 off, struct call_event *e, u64 from)
+{
+	u16 family = 0;
+	bpf_probe_read_user(&family, 2, (void *)from);
+	if (family == AF_INET || family == AF_INET6) {
+		u16 port = 0;
+		bpf_probe_read_user(&port, 2, (void *)from + 2);
+		e->rport = bpf_ntohs(port);
+		e->family = family;
+		if (family == AF_INET)
+			bpf_probe_read_user(e->remote, 4, (void *)from + 4);
+		else
+			bpf_probe_read_user(e->remote, 16, (void *)from + 8);
+	} else if (family == AF_UNIX) {
+		long n;
+		e->family = family;
+		off &= BUF_DATA - 1;
+		n = bpf_probe_read_user_str(&s->data[off], 109, (void *)from + 2);
+		if (n > 1) {
+			e->path2 = (n - 1) & 127;
+			off += (n - 1) & 127;
+		}
+	}
+	return off;
+}
+
+#define FNV_INIT 14695981039346656037ULL
+#define FNV_PRIME 1099511628211ULL
+
+/* listed says whether a file's name is one of those asked for. */
+static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
+{
+	u64 h = FNV_INIT;
+	u32 i, n = L(d, d_name.len);
+	const unsigned char *name = L(d, d_name.name);
+
+	if (n > 48)
+		return 0;
+	bpf_probe_read_kernel(s->walk, n & 63, name);
+	for (i = 0; i < 48; i++) {
+		if (i >= n)
+			break;
+		h = (h ^ s->walk[i & 63]) * FNV_PRIME;
+	}
+	return bpf_map_lookup_elem(&names, &h) != NULL;
+}
+
+INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
+{
+	if (flags & O_PATH)
+		return false;
+	if (flags & (O_ACCMODE | O_CREAT | O_TRUNC))
+		return opens & 1;
+	if (opens & 4)
+		return true;
+	return (opens & 2) && listed(s, L(f, f_path.dentry));
+}
+
+SEC("tracepoint/syscalls/sys_exit_openat")
+int on_call(struct sys_exit_ctx *ctx)
+{
+	struct config *c = conf();
+	u32 nr = ctx->nr, off = 0;
+	struct call_desc *d = bpf_map_lookup_elem(&calls, &nr);
+	struct task_struct *t;
+	struct scratch *s;
+	struct counter *n;
+	struct call_event *e;
+	struct file *f = NULL;
+	struct policy *p;
+	struct place at;
+	struct fs_struct *fs;
+	struct vfsmount *rootm;
+	struct who w;
+	u64 args[8] = {};
+	u32 opens, lens[2];
+	s64 ret = ctx->ret;
+
+	if (!c || !d || !d->kind || d->kind >= K_MAX)
+		return 0;
+	t = bpf_get_current_task_btf();
+	n = counter(d->kind);
+	ADD(n, seen);
+	if ((u32)t->tgid == c->self || (ret < 0 && (d->how & HOW_SUCCESS)))
+		goto filtered;
+	identify_set(t->cgroups, c, &w);
+	if (!wanted(c, &w, d->kind))
+		goto filtered;
+	s = scratch();
+	if (!s)
+		goto filtered;
+	arguments(t, args);
+	e = &s->call;
+	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	if (d->flags != NOTHING)
+		e->flags = arg(args, d->flags);
+	if (d->how & HOW_OPEN) {
+		if (d->flags == NOTHING)
+			e->flags = 1 | O_CREAT | O_TRUNC; /* creat */
+		if (d->number != NOTHING) { /* openat2's structure */
+			bpf_probe_read_user(&e->flags, 8, (void *)arg(args, d->number));
+			bpf_probe_read_user(&e->mode, 4, (void *)arg(args, d->number) + 8);
+		}
+		f = file_of(t, ret);
+		opens = c->host_opens;
+		if (w.cg) {
+			p = policy_of(&w);
+			opens = p ? p->opens : 0;
+		}
+		if (!f || !open_wanted(opens, e->flags, s, f))
+			goto filtered;
+	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
+		e->fd = arg(args, d->fd);
+		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
+	}
+	heading(&e->h, t, &w, d->kind);
+	e->h.call = nr;
+	e->h.result = ret;
+	if (d->number != NOTHING && !(d->how & HOW_OPEN))
+		e->number = arg(args, d->number);
+	if (d->mode != NOTHING)
+		e->mode = arg(args, d->mode);
+	if (d->uid != NOTHING)
+		e->euid = arg(args, d->uid);
+	if (d->gid != NOTHING)
+		e->egid = arg(args, d->gid);
+	if (d->target != NOTHING)
+		e->target = arg(args, d->target);
+	if (d->fd != NOTHING)
+		e->fd = arg(args, d->fd);
+	at.t = t;
+	fs = t->fs;
+	rootm = L(fs, root.mnt);
+	at.fs = fs;
+	at.rootd = L(fs, root.dentry);
+	at.rootm = rootm;
+	if (f && (d->how & (HOW_OPEN | HOW_FD))) {
+		struct facts facts = {};
+		struct dentry *fd = L(f, f_path.dentry);
+		judge(L(fd, d_inode), L(rootm, mnt_sb), !w.cg, &facts);
+		e->inode = facts.inode;
+		e->device = facts.device;
+		e->changed = facts.changed;
+		e->length = facts.length;
+		e->origin = facts.origin;
+		off = put_path(s, off, fd, L(f, f_path.mnt), &at, &e->path, &e->h.flags);
+	}
+	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
+		struct socket *sock = CAST(socket, L(f, private_data));
+		struct sock *sk = L(sock, sk);
+		if (sk)
+			address(e, sk);
+	}
+	if (d->path != NOTHING) {
+		if (d->how & HOW_SOCKET) {
+			if (arg(args, d->path))
+				off = sockaddr(s, off, e, arg(args, d->path));
+		} else {
+			at.from = arg(args, d->path);
+			at.fd = d->dir == NOTHING ? AT_FDCWD : (s32)arg(args, d->dir);
+			off = put_named(s, off, &at, lens);
+			e->base = lens[0];
+			e->path = lens[1];
+		}
+	}
+	if (d->path2 != NOTHING) {
+		if (d->how & HOW_RAW)
+			off = put_text(s, off, arg(args, d->path2), &e->path2);
+		else {
+			at.from = arg(args, d->path2);
+			at.fd = d->dir2 == NOTHING ? AT_FDCWD : (s32)arg(args, d->dir2);
+			off = put_named(s, off, &at, lens);
+			e->base2 = lens[0];
+			e->path2 = lens[1];
+		}
+	}
+	off &= BUF_DATA - 1;
+	e->h.size = sizeof(s->fixed) + off;
+	if (bpf_ringbuf_output(&bulk, e, sizeof(s->fixed) + off, wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+	return 0;
+filtered:
+	ADD(n, filtered);
+	return 0;
+}
+
+struct mapped {
+	struct file *file;
+	u32 exec;
+};
+
+static long on_vma(struct task_struct *t, struct vm_area_struct *vma, struct mapped *m)
+{
+	m->file = (void *)vma->vm_file;
+	m->exec = vma->vm_flags & 4;
+	return 0;
+}
+
+/* real returns the file that the process named: an overlay maps the file of a
+ * layer instead, on a mount of its own. */
+INLINE struct path *real(struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+
+	if (!bpf_core_field_exists(struct backing_file, user_path))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
+}
+
+/* map_told judges a file that became executable memory, and kills where the
+ * policy says so: the process does not return to use it. */
+INLINE int map_told(u64 addr, bool asked, u32 nr)
+{
+	struct config *c = conf();
+	struct task_struct *t = bpf_get_current_task_btf();
+	struct mapped m = {};
+	struct counter *n;
+	struct policy *p;
+	struct facts f = {};
+	struct scratch *s;
+	struct call_event *e;
+	struct path *path;
+	struct dentry *d;
+	struct place at;
+	struct fs_struct *fs;
+	struct vfsmount *rootm;
+	struct who w;
+	u32 off, ns;
+	bool kill;
+
+	if (!c)
+		return 0;
+	identify_set(t->cgroups, c, &w);
+	if (!w.cg)
+		return 0; /* of containers only */
+	p = policy_of(&w);
+	if (!p || (!(p->mode & M_KILL_MAP) && !(p->wants >> K_MAP & 1)))
+		return 0;
+	if (bpf_find_vma(t, addr, on_vma, &m, 0) || !m.file || !(asked || m.exec))
+		return 0;
+	n = counter(K_MAP);
+	ADD(n, seen);
+	path = CAST(path, real(m.file));
+	d = L(path, dentry);
+	at.t = t;
+	fs = t->fs;
+	rootm = L(fs, root.mnt);
+	at.fs = fs;
+	at.rootd = L(fs, root.dentry);
+	at.rootm = rootm;
+	ns = L(t, nsproxy, mnt_ns, ns.inum);
+	judge(L(d, d_inode), L(rootm, mnt_sb), ns == c->host_mntns, &f);
+	kill = (p->mode & M_KILL_MAP) && ns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0;
+	s = scratch();
+	if (!s || !(kill || p->wants >> K_MAP & 1)) {
+		ADD(n, filtered);
+		return 0;
+	}
+	e = &s->call;
+	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	heading(&e->h, t, &w, K_MAP);
+	e->h.call = nr;
+	if (kill)
+		e->h.flags |= F_KILLED;
+	if (f.lower)
+		e->h.flags |= F_LOWER;
+	e->inode = f.inode;
+	e->device = f.device;
+	e->changed = f.changed;
+	e->length = f.length;
+	e->origin = f.origin;
+	off = put_path(s, 0, d, L(path, mnt), &at, &e->path, &e->h.flags);
+	off &= BUF_DATA - 1;
+	e->h.size = sizeof(s->fixed) + off;
+	if (bpf_ringbuf_output(&bulk, e, sizeof(s->fixed) + off, wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_mmap")
+int on_mmap(struct sys_exit_ctx *ctx)
+{
+	if (ctx->ret < 0 && ctx->ret > -4096)
+		return 0;
+	return map_told(ctx->ret, false, ctx->nr);
+}
+
+SEC("tracepoint/syscalls/sys_enter_mprotect")
+int on_mprotect(struct sys_enter_ctx *ctx)
+{
+	if (!(ctx->args[2] & 4))
+		return 0;
+	return map_told(ctx->args[0], true, ctx->nr);
+}

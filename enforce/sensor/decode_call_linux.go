@@ -1,0 +1,113 @@
+package sensor
+
+import (
+	"net/netip"
+	"path"
+
+	"sekisho"
+)
+
+const removeDir = 0x200 // AT_REMOVEDIR
+
+// call decodes a system call that returned.
+func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
+	h := &x.Head
+	e := s.event(h)
+	if int(h.Call) < len(s.callName) {
+		e.Syscall = s.callName[h.Call]
+	}
+	base, rest := cut(rest, x.Base)
+	first, rest := cut(rest, x.Path)
+	base2, rest := cut(rest, x.Base2)
+	second, _ := cut(rest, x.Path2)
+	e.File, e.Flags, e.Mode, e.UID, e.GID, e.Number, e.Target = int(x.File), x.Flags, x.Mode, x.EUID, x.EGID, int64(x.Number), int(x.Target)
+	e.Origin = origin(x.Origin)
+	e.Path, e.Other = absolute(base, first), absolute(base2, second)
+	switch e.Kind {
+	case sekisho.EventUnlink:
+		if e.Syscall == "unlinkat" && e.Flags&removeDir != 0 {
+			e.Kind = sekisho.EventRmdir
+		}
+	case sekisho.EventOpen, sekisho.EventAccept, sekisho.EventSocket:
+		e.File = int(h.Result)
+	case sekisho.EventSymlink, sekisho.EventMount:
+		e.Other = string(second)
+	}
+	if x.Family != 0 {
+		e.Net = s.conn(h, x.Family, x.Type, x.Protocol, x.LPort, x.RPort, x.Local, x.Remote)
+		e.Net.Unix, e.Other = e.Other, ""
+		e.Net.Inbound = e.Kind == sekisho.EventAccept || e.Kind == sekisho.EventReceive
+	}
+	s.emit(e, f)
+	if h.Flags&flagKilled != 0 {
+		k := *e
+		k.Kind, k.Syscall = sekisho.EventKill, ""
+		s.emit(&k, f)
+	}
+}
+
+// absolute joins a path with the directory that it begins at.
+func absolute(base, name []byte) string {
+	if len(name) == 0 {
+		return ""
+	}
+	if name[0] == '/' || len(base) == 0 {
+		return path.Clean(string(name))
+	}
+	return path.Join(string(base), string(name))
+}
+
+// network decodes what the hooks below the system calls tell.
+func (s *Sensor) network(x *netEvent, f func(*sekisho.Event)) {
+	h := &x.Head
+	e := s.event(h)
+	e.Net = s.conn(h, x.Family, x.Type, x.Protocol, x.LPort, x.RPort, x.Local, x.Remote)
+	e.Net.Inbound = h.Flags&flagInbound != 0
+	if e.Kind == sekisho.EventSocket {
+		e.Number, e.Flags = int64(x.Family), uint64(x.Type)
+	}
+	s.emit(e, f)
+}
+
+func (s *Sensor) conn(h *head, family, kind, protocol, lport, rport uint16, local, remote [16]byte) *sekisho.EventConn {
+	c := &sekisho.EventConn{Protocol: protocolName(family, kind, protocol), Domain: int(family), Type: int(kind)}
+	if family == 2 || family == 10 {
+		c.Local, c.Remote = addrPort(family, local, lport), addrPort(family, remote, rport)
+		c.Name = s.names.of(h.Container, c.Remote.Addr())
+	}
+	return c
+}
+
+func addrPort(family uint16, b [16]byte, port uint16) netip.AddrPort {
+	if family == 2 {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[:4])), port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(b).Unmap(), port)
+}
+
+func protocolName(family, kind, protocol uint16) string {
+	switch {
+	case family == 1:
+		return "unix"
+	case protocol == 6, protocol == 0 && kind == 1:
+		return "tcp"
+	case protocol == 17, protocol == 0 && kind == 2:
+		return "udp"
+	case protocol == 1, protocol == 58:
+		return "icmp"
+	}
+	return "raw"
+}
+
+// dns decodes the answer of a name server.
+func (s *Sensor) dns(x *dnsEvent, f func(*sekisho.Event)) {
+	a, ok := parseAnswer(x.Payload[:min(int(x.Length), len(x.Payload))])
+	if !ok {
+		return
+	}
+	e := s.event(&x.Head)
+	s.names.add(x.Head.Container, a)
+	e.Path, e.Number, e.Result = a.name, int64(a.kind), -int64(a.code)
+	e.Net = &sekisho.EventConn{Protocol: "udp", Addresses: a.addresses, Inbound: true}
+	s.emit(e, f)
+}

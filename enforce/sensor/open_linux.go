@@ -1,0 +1,411 @@
+package sensor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"sekisho"
+	"sekisho/enforce/container"
+)
+
+// Sensor listens until it is closed.
+type Sensor struct {
+	o        Options
+	maps     map[string]*ebpf.Map
+	cache    *btf.Cache
+	links    map[string]link.Link // by feature
+	loaded   map[string]*ebpf.Program
+	objects  map[string]*ebpf.CollectionSpec
+	callName [512]string
+	programs []*ebpf.Program
+	features []Feature
+	config   []byte // the map of that name, in memory
+	critical *ring
+	bulk     *ring
+	stop     int // an eventfd
+	epoll    int
+	tree     *tree
+	lost     [64]uint64 // that were told
+	seq      uint64
+	expected map[uint32]uint64 // the last number of each CPU
+	gap      bool              // a number was missing
+	untold   bool              // there were events since the losses were looked at
+	told     time.Time
+	boot     time.Duration
+	bootAt   time.Time
+	names    *names
+	mu       sync.Mutex // of what follows
+	policies map[uint32]Policy
+	assigned map[string]uint32 // policy by container
+}
+
+// Open loads the programs and attaches what the options ask for. It needs
+// CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
+func Open(o Options) (*Sensor, error) {
+	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	if s.o.Now == nil {
+		s.o.Now = time.Now
+	}
+	if s.o.Containers == nil {
+		s.o.Containers = container.New(container.Options{})
+	}
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Sensor) open() error {
+	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) // kernels before 5.11
+	var err error
+	if s.objects, err = s.choose(); err != nil {
+		return err
+	}
+	if err := s.configure(); err != nil {
+		return err
+	}
+	s.tree = newTree(s.o.Now)
+	s.attachAll()
+	if f := s.features[0]; f.State != OK {
+		return sekisho.Errorf(sekisho.Unavailable, "this kernel shows no exec: %s", f.Why).WithHint("kernel 5.8 or later with type information in /sys/kernel/btf/vmlinux is needed")
+	}
+	if err := s.seed(); err != nil {
+		return err
+	}
+	return s.rings()
+}
+
+// choose takes the objects with direct loads where this kernel knows them,
+// and makes the maps that all programs share.
+func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
+	direct := true
+	proc, err := parse("proc", direct)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.makeMaps(proc); err != nil {
+		return nil, err
+	}
+	if p, err := s.load(proc, "on_exec"); err == nil {
+		s.loaded["on_exec"] = p
+	} else {
+		direct = false
+	}
+	specs := map[string]*ebpf.CollectionSpec{}
+	for _, name := range objectNames {
+		spec, err := parse(name, direct)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.makeMaps(spec); err != nil {
+			return nil, err
+		}
+		specs[name] = spec
+	}
+	return specs, nil
+}
+
+func parse(name string, direct bool) (*ebpf.CollectionSpec, error) {
+	suffix := ".o"
+	if !direct {
+		suffix = "_old.o"
+	}
+	data, err := objects.ReadFile("bpf/" + name + suffix)
+	if err != nil {
+		data, err = objects.ReadFile("bpf/" + name + "_" + runtime.GOARCH + suffix)
+	}
+	if err != nil {
+		return nil, sekisho.Errorf(sekisho.Unavailable, "no programs for %s: %w", runtime.GOARCH, err)
+	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("read the object %s: %w", name, err)
+	}
+	return spec, nil
+}
+
+func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	for name, m := range spec.Maps {
+		if name == "scratches" {
+			m.MaxEntries = uint32(cpus)
+		}
+		if s.maps[name] != nil || strings.HasPrefix(name, ".") {
+			continue
+		}
+		made, err := ebpf.NewMap(m)
+		if err != nil {
+			if errors.Is(err, os.ErrPermission) {
+				return sekisho.Errorf(sekisho.Forbidden, "make the map %s: %w", name, err).WithHint("run it as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN")
+			}
+			return fmt.Errorf("make the map %s: %w", name, err)
+		}
+		s.maps[name] = made
+	}
+	return nil
+}
+
+// load loads one program of an object on its own, so that one which this
+// kernel refuses does not take the others with it.
+func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	one := spec.Copy()
+	for k := range one.Programs {
+		if k != name {
+			delete(one.Programs, k)
+		}
+	}
+	replace := map[string]*ebpf.Map{}
+	for k := range one.Maps {
+		if s.maps[k] != nil {
+			replace[k] = s.maps[k]
+		}
+	}
+	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.cache})
+	if err != nil {
+		return nil, err
+	}
+	p := c.Programs[name]
+	delete(c.Programs, name)
+	c.Close()
+	s.programs = append(s.programs, p)
+	return p, nil
+}
+
+// configure writes what the programs read on every event.
+func (s *Sensor) configure() error {
+	page := os.Getpagesize()
+	mem, err := unix.Mmap(s.maps["config"].FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return fmt.Errorf("map the configuration: %w", err)
+	}
+	s.config = mem
+	host, err := hostMounts()
+	if err != nil {
+		return err
+	}
+	c := s.shared()
+	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid())}
+	if s.o.Containers.V1() {
+		c.V1 = 1
+	}
+	if c.Caps = s.o.Capabilities; c.Caps == 0 {
+		c.Caps = escapes
+	}
+	for _, name := range s.o.Names {
+		if err := s.maps["names"].Put(fnv1a(name), uint8(1)); err != nil {
+			return fmt.Errorf("write the name %q: %w", name, err)
+		}
+	}
+	if err := s.describeCalls(); err != nil {
+		return err
+	}
+	return s.SetPolicy(0, s.o.Default)
+}
+
+// hostMounts returns the number of the host's mount namespace: that of the
+// first process, or of the kernel's threads where the first one may not be
+// looked at.
+func hostMounts() (uint32, error) {
+	var err error
+	for _, pid := range []string{"1", "2"} {
+		var st unix.Stat_t
+		if err = unix.Stat("/proc/"+pid+"/ns/mnt", &st); err == nil {
+			return uint32(st.Ino), nil
+		}
+	}
+	return 0, sekisho.Errorf(sekisho.Forbidden, "read the host's mount namespace: %w", err).WithHint("in a container, run it with --pid=host and CAP_SYS_PTRACE")
+}
+
+func (s *Sensor) shared() *configValue { return (*configValue)(unsafe.Pointer(&s.config[0])) }
+
+func (s *Sensor) rings() error {
+	var err error
+	for _, r := range []struct {
+		name string
+		to   **ring
+	}{{"critical", &s.critical}, {"bulk", &s.bulk}} {
+		m := s.maps[r.name]
+		if *r.to, err = newRing(m.FD(), int(m.MaxEntries())); err != nil {
+			return err
+		}
+	}
+	if s.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("make an event descriptor: %w", err)
+	}
+	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("make an epoll: %w", err)
+	}
+	for _, fd := range []int{s.critical.fd, s.bulk.fd, s.stop} {
+		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+			return fmt.Errorf("watch a ring: %w", err)
+		}
+	}
+	return nil
+}
+
+// seed learns what runs already: containers into the kernel's map, processes
+// into the tree. The programs are attached by now, so nothing falls between.
+func (s *Sensor) seed() error {
+	for key, owner := range s.o.Containers.Running() {
+		if err := s.maps["cgroups"].Update(key, cgroupValue{Container: owner}, ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("name a container's cgroup: %w", err)
+		}
+	}
+	s.clock()
+	s.tree.seed("/proc", s.bootAt.Add(-s.boot))
+	return nil
+}
+
+// clock compares the kernel's time since boot with that of the wall.
+func (s *Sensor) clock() {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err == nil {
+		s.boot, s.bootAt = time.Duration(ts.Nano()), s.o.Now()
+	}
+}
+
+func (s *Sensor) wall(boot uint64) time.Time {
+	return s.bootAt.Add(time.Duration(boot) - s.boot).UTC()
+}
+
+// Features says what this kernel can do of what the sensor knows.
+func (s *Sensor) Features() []Feature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.features
+}
+
+// SetPolicy writes a policy; containers follow it at once.
+func (s *Sensor) SetPolicy(id uint32, p Policy) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.policies[id] = p
+	err := s.maps["policies"].Put(id, policyValue{Wants: p.wants(), Mode: uint32(p.Mode), Opens: uint32(p.Opens)})
+	if err != nil {
+		return fmt.Errorf("write policy %d: %w", id, err)
+	}
+	if s.tree != nil {
+		s.attachAll()
+	}
+	return nil
+}
+
+// Assign puts a container under a policy. Cgroups that it makes later follow.
+func (s *Sensor) Assign(containerID string, policy uint32) error {
+	s.mu.Lock()
+	s.assigned[containerID] = policy
+	s.mu.Unlock()
+	for _, key := range s.o.Containers.Keys(containerID) {
+		if err := s.assign(key, policy); err != nil {
+			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
+		}
+	}
+	return nil
+}
+
+func (s *Sensor) assign(key uint64, policy uint32) error {
+	var v cgroupValue
+	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
+		v.Container = key
+	}
+	v.Policy = policy
+	return s.maps["cgroups"].Put(key, v)
+}
+
+// reassign puts a cgroup that was made while its container got its policy
+// under that policy too.
+func (s *Sensor) reassign(key uint64, containerID string) {
+	s.mu.Lock()
+	policy, ok := s.assigned[containerID]
+	s.mu.Unlock()
+	if ok {
+		_ = s.assign(key, policy) // a cgroup that went has no policy to miss
+	}
+}
+
+// forget drops the policy of a container that is gone.
+func (s *Sensor) forget(containerID string) {
+	if len(s.o.Containers.Keys(containerID)) > 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.assigned, containerID)
+}
+
+// Exempt lets one file's content run in spite of drift: content that is the
+// image's although the file was copied up. It holds until the file changes.
+func (s *Sensor) Exempt(inode uint64, device uint32, changed uint64) error {
+	return s.maps["exempt"].Put(exemptKey{Inode: inode, Device: device}, changed)
+}
+
+// Stats reads the kernel's counters.
+func (s *Sensor) Stats() (Stats, error) {
+	st := Stats{Kinds: map[sekisho.EventKind]Count{}}
+	var values []counterValue
+	for k := uint32(1); k < s.maps["counters"].MaxEntries(); k++ {
+		if err := s.maps["counters"].Lookup(k, &values); err != nil {
+			return st, fmt.Errorf("read the counters: %w", err)
+		}
+		var sum Count
+		for _, v := range values {
+			sum = sum.add(Count(v))
+		}
+		if sum != (Count{}) {
+			st.Kinds[sekisho.EventKind(k)] = sum
+			st.Total = st.Total.add(sum)
+		}
+	}
+	for _, p := range s.programs {
+		if ps, err := p.Stats(); err == nil {
+			st.Missed += ps.RecursionMisses
+		}
+	}
+	if s.tree != nil {
+		st.Processes = s.tree.len()
+	}
+	return st, nil
+}
+
+// Close detaches everything. Run must have returned.
+func (s *Sensor) Close() error {
+	for _, l := range s.links {
+		l.Close()
+	}
+	for _, p := range s.programs {
+		p.Close()
+	}
+	for _, r := range []*ring{s.critical, s.bulk} {
+		if r != nil {
+			r.close()
+		}
+	}
+	if s.config != nil {
+		unix.Munmap(s.config)
+	}
+	for _, fd := range []int{s.stop, s.epoll} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	for _, m := range s.maps {
+		m.Close()
+	}
+	return nil
+}

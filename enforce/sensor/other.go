@@ -1,0 +1,38 @@
+//go:build !linux
+
+package sensor
+
+import (
+	"context"
+
+	"sekisho"
+)
+
+// Sensor exists on Linux only.
+type Sensor struct{}
+
+// Open says so.
+func Open(Options) (*Sensor, error) {
+	return nil, sekisho.Errorf(sekisho.Unavailable, "the enforcer needs Linux")
+}
+
+// Run does nothing.
+func (*Sensor) Run(context.Context, func(*sekisho.Event)) error { return nil }
+
+// Features returns nothing.
+func (*Sensor) Features() []Feature { return nil }
+
+// Stats returns nothing.
+func (*Sensor) Stats() (Stats, error) { return Stats{}, nil }
+
+// SetPolicy does nothing.
+func (*Sensor) SetPolicy(uint32, Policy) error { return nil }
+
+// Assign does nothing.
+func (*Sensor) Assign(string, uint32) error { return nil }
+
+// Exempt does nothing.
+func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }
+
+// Close does nothing.
+func (*Sensor) Close() error { return nil }

@@ -1,0 +1,83 @@
+//go:build linux
+
+package sensor
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ring reads a ring buffer of the kernel in place, without a copy and without
+// a system call for an event.
+type ring struct {
+	fd       int
+	consumer []byte
+	producer []byte
+	data     []byte
+	read     *uint64 // how far it was read
+	written  *uint64
+	mask     uint64
+	at       uint64
+	limit    uint64 // how far it was written when we looked last
+}
+
+const (
+	ringBusy    = 1 << 31
+	ringDiscard = 1 << 30
+)
+
+func newRing(fd, size int) (*ring, error) {
+	page := os.Getpagesize()
+	consumer, err := unix.Mmap(fd, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map a ring's reading side: %w", err)
+	}
+	producer, err := unix.Mmap(fd, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		unix.Munmap(consumer)
+		return nil, fmt.Errorf("map a ring's writing side: %w", err)
+	}
+	r := &ring{fd: fd, consumer: consumer, producer: producer, data: producer[page:], mask: uint64(size - 1)}
+	r.read, r.written = (*uint64)(unsafe.Pointer(&consumer[0])), (*uint64)(unsafe.Pointer(&producer[0]))
+	r.at = atomic.LoadUint64(r.read)
+	return r, nil
+}
+
+// peek returns the next record, or nothing. It stays valid until next.
+func (r *ring) peek() []byte {
+	for {
+		if r.at == r.limit {
+			if r.limit = atomic.LoadUint64(r.written); r.at == r.limit {
+				return nil
+			}
+		}
+		pos := r.at & r.mask
+		n := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[pos])))
+		if n&ringBusy != 0 {
+			return nil
+		}
+		size := uint64(n &^ (ringBusy | ringDiscard))
+		if n&ringDiscard == 0 {
+			return r.data[pos+8 : pos+8+size]
+		}
+		r.at += (size + 8 + 7) &^ 7
+		atomic.StoreUint64(r.read, r.at)
+	}
+}
+
+// next gives the place of the record that peek returned back.
+func (r *ring) next(record []byte) {
+	r.at += (uint64(len(record)) + 8 + 7) &^ 7
+}
+
+// release tells the kernel how far it may write again.
+func (r *ring) release() { atomic.StoreUint64(r.read, r.at) }
+
+func (r *ring) close() {
+	unix.Munmap(r.consumer)
+	unix.Munmap(r.producer)
+}

@@ -1,0 +1,160 @@
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho"
+)
+
+// How the reader waits, in milliseconds: while events come it looks every
+// pollActive without being woken; after idleRounds empty looks it sleeps and
+// lets the kernel wake it once.
+const (
+	pollActive = 4
+	pollAsleep = 500
+	idleRounds = 25
+	batch      = 4096 // events between two looks at the losses and the clock
+)
+
+const (
+	tellEvery  = 250 * time.Millisecond
+	clockEvery = 10 * time.Second
+)
+
+// watch tells losses soon after they happened, and keeps the clock.
+func (s *Sensor) watch(f func(*sekisho.Event)) {
+	now := time.Now()
+	if s.gap || s.untold && now.Sub(s.told) > tellEvery {
+		s.gap, s.untold, s.told = false, false, now
+		s.tellLost(f)
+	}
+	if now.Sub(s.bootAt) > clockEvery {
+		s.clock()
+	}
+}
+
+// Run hands every event to f, in order, until the context ends. An event is
+// f's to keep. Run must be called once.
+func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	stop := context.AfterFunc(ctx, func() {
+		one := [8]byte{1}
+		unix.Write(s.stop, one[:])
+	})
+	defer stop()
+	idle := 0
+	for ctx.Err() == nil {
+		n := s.drain(f)
+		if idle++; n > 0 {
+			idle, s.untold = 0, true
+		}
+		s.watch(f)
+		if n >= batch {
+			continue
+		}
+		if err := s.wait(idle > idleRounds); err != nil {
+			return err
+		}
+	}
+	for s.drain(f) >= batch {
+	}
+	s.tellLost(f)
+	return nil
+}
+
+func (s *Sensor) wait(asleep bool) error {
+	timeout := pollActive
+	fds := s.epoll
+	if asleep {
+		timeout = pollAsleep
+		s.shared().Sleeping = 1
+		if s.critical.peek() != nil || s.bulk.peek() != nil {
+			s.shared().Sleeping = 0
+			return nil
+		}
+	} else {
+		fds = s.stop // the rings' own events are not awaited: only time, or the end
+	}
+	var err error
+	if asleep {
+		var events [4]unix.EpollEvent
+		_, err = unix.EpollWait(fds, events[:], timeout)
+		s.shared().Sleeping = 0
+	} else {
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(fds), Events: unix.POLLIN}}, timeout)
+	}
+	if err != nil && !errors.Is(err, unix.EINTR) {
+		return fmt.Errorf("wait for events: %w", err)
+	}
+	return nil
+}
+
+// drain reads both rings by time, a batch at most, and returns how many
+// events there were.
+func (s *Sensor) drain(f func(*sekisho.Event)) int {
+	n := 0
+	for {
+		a, b := s.critical.peek(), s.bulk.peek()
+		switch {
+		case a == nil && b == nil:
+			s.critical.release()
+			s.bulk.release()
+			return n
+		case b == nil || a != nil && recordHead(a).Time <= recordHead(b).Time:
+			s.follow(a)
+			s.decode(a, f)
+			s.critical.next(a)
+		default:
+			s.decode(b, f)
+			s.bulk.next(b)
+		}
+		if n++; n%64 == 0 {
+			s.critical.release()
+			s.bulk.release()
+			if n >= batch {
+				return n
+			}
+		}
+	}
+}
+
+func recordHead(b []byte) *head { return (*head)(unsafe.Pointer(&b[0])) }
+
+// follow looks whether a CPU's numbers have a hole: then something was lost,
+// and the counters say how much of what.
+func (s *Sensor) follow(b []byte) {
+	h := recordHead(b)
+	if last, ok := s.expected[h.CPU]; ok && h.Seq > last+1 {
+		s.gap = true
+	}
+	s.expected[h.CPU] = h.Seq
+}
+
+// tellLost makes events of what the kernel could not hand over.
+func (s *Sensor) tellLost(f func(*sekisho.Event)) {
+	st, err := s.Stats()
+	if err != nil {
+		return
+	}
+	for k, c := range st.Kinds {
+		if c.Lost == s.lost[k] {
+			continue
+		}
+		s.emit(&sekisho.Event{Time: s.o.Now().UTC(), Kind: sekisho.EventLost, Number: int64(c.Lost - s.lost[k]), Path: k.String()}, f)
+		s.lost[k] = c.Lost
+	}
+}
+
+func (s *Sensor) emit(e *sekisho.Event, f func(*sekisho.Event)) {
+	s.seq++
+	e.Seq = s.seq
+	f(e)
+}

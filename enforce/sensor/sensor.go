@@ -1,0 +1,112 @@
+// Package sensor hears from the kernel what the processes of this host do and
+// hands it on as events, each with its process and its container. It is the
+// one room of the enforcer, beside the firewall, that speaks eBPF: programs
+// compiled in advance that find the kernel's structures by its own type
+// information, so that nothing is compiled on the host.
+//
+// What a kernel cannot do is found out by trying and said by Features. Every
+// event that is lost is counted and told as an event of its own.
+package sensor
+
+import (
+	"time"
+
+	"sekisho"
+	"sekisho/enforce/container"
+)
+
+// States of a feature.
+const (
+	OK           = "ok"
+	NotSupported = "not supported here"
+	NotAsked     = "off"
+)
+
+// Feature is something that the sensor may be able to do on this kernel.
+type Feature struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+	Why   string `json:"why,omitempty"`
+	Taxes bool   `json:"taxes,omitempty"` // while it is on, every system call of the host costs some 40 ns more
+}
+
+// Opens says which opened files are told.
+type Opens uint32
+
+// Opens to write, opens to read of files with one of Options.Names, and all.
+const (
+	OpensToWrite Opens = 1 << iota
+	OpensOfNames
+	OpensToRead
+)
+
+// Mode is what a policy forbids in the kernel, at once and without asking.
+type Mode uint32
+
+// A process that runs content of these origins is killed before its first
+// instruction. KillMapped does the same to one that maps it executable later.
+const (
+	KillUpper Mode = 1 << iota
+	KillVolume
+	KillMemory
+	KillMapped
+	SpareLower // a file that the image has too may run: somebody else compares its content
+)
+
+// Policy is what the kernel does for the containers of one policy.
+type Policy struct {
+	Kinds []sekisho.EventKind // that are told; execs, forks, exits and cgroups always are
+	Opens Opens
+	Mode  Mode
+}
+
+// Options are what a sensor listens to.
+type Options struct {
+	Containers   *container.Tracker
+	Default      Policy   // of containers that have no other
+	Host         Policy   // of the host's own processes; Mode is not used
+	Syscalls     []string // told by the call itself, with its result, where a kind is told without it too
+	Capabilities uint64   // whose use is told, as bits; 0 for those that lead out of a container
+	Names        []string // last parts of paths whose opens to read are told
+	Env          int      // bytes of the environment read at exec; none by default
+	Now          func() time.Time
+}
+
+// Stats are what the kernel counted since the sensor started:
+// Seen = Filtered + Submitted + Lost for each kind.
+type Stats struct {
+	Kinds     map[sekisho.EventKind]Count `json:"kinds"`
+	Total     Count                       `json:"total"`
+	Processes int                         `json:"processes"` // known now
+	Missed    uint64                      `json:"missed"`    // calls of a program that the kernel refused to nest
+}
+
+// Count counts events of one kind.
+type Count struct {
+	Seen      uint64 `json:"seen"`
+	Filtered  uint64 `json:"filtered"`
+	Submitted uint64 `json:"submitted"`
+	Lost      uint64 `json:"lost"`
+}
+
+// escapes are the capabilities whose use is told by default: SYS_MODULE,
+// SYS_RAWIO, SYS_PTRACE, SYS_ADMIN, SYS_BOOT, SYS_TIME, MKNOD, NET_ADMIN,
+// NET_RAW, DAC_READ_SEARCH, MAC_ADMIN, SYSLOG, PERFMON, BPF.
+const escapes = 1<<16 | 1<<17 | 1<<19 | 1<<21 | 1<<22 | 1<<25 | 1<<27 | 1<<12 | 1<<13 | 1<<2 | 1<<33 | 1<<34 | 1<<38 | 1<<39
+
+func (c Count) add(o Count) Count {
+	return Count{c.Seen + o.Seen, c.Filtered + o.Filtered, c.Submitted + o.Submitted, c.Lost + o.Lost}
+}
+
+// wants makes the bits of kinds; those that processes and containers are
+// followed by are always among them.
+func (p Policy) wants() uint64 {
+	bits := uint64(1)<<sekisho.EventExec | 1<<sekisho.EventFork | 1<<sekisho.EventExit | 1<<sekisho.EventCgroup
+	for _, k := range p.Kinds {
+		bits |= 1 << k
+		if k == sekisho.EventRmdir {
+			bits |= 1 << sekisho.EventUnlink // unlinkat removes directories too
+		}
+	}
+	return bits
+}
