@@ -173,12 +173,18 @@ func objects(r *object.Request) (o, old *object.Object, err error) {
 	return o, old, err
 }
 
-// onlyUnknown reports whether a denial rests on missing facts alone.
+// onlyUnknown reports whether a denial rests on missing facts alone. What
+// policies say that do not deny is no part of it.
 func onlyUnknown(a *admit.Answer) bool {
 	for _, d := range a.Images {
-		for _, x := range d.Reasons {
-			if x.Effect != sekisho.Note && x.Result != sekisho.ControlNotAssessed {
-				return false
+		for _, p := range d.Policies {
+			if p.Result != sekisho.Deny {
+				continue
+			}
+			for _, x := range d.Reasons {
+				if x.Policy == p.Name && x.Effect != sekisho.Note && x.Result != sekisho.ControlNotAssessed {
+					return false
+				}
 			}
 		}
 	}
@@ -237,7 +243,7 @@ func (s *Server) known(image string) (*scope.Reference, []sekisho.Digest, error)
 	if err != nil {
 		return nil, []sekisho.Digest{""}, nil // the gate's policies tell that it is broken
 	}
-	if s.Resolver == nil {
+	if s.Resolver == nil || !s.Config.Resolve.Asks(ref.Registry) {
 		return &ref, []sekisho.Digest{ref.Digest}, nil
 	}
 	return &ref, nil, nil

@@ -437,7 +437,7 @@ func TestFailures(t *testing.T) {
 // TestDeadline holds that what cannot be found out in time follows the failure
 // mode, and what is known to be bad does not.
 func TestDeadline(t *testing.T) {
-	s := server(t, config)
+	s := server(t, config, warning) // what only warns says nothing about a denial
 	out := s.Validate(t.Context(), request("slow", "alice", "CREATE", pods, pod("r.example/slow:1")))
 	if out.Allowed || s.log.find("admit.failure") == nil || !strings.Contains(out.Status.Message, "in time") {
 		t.Errorf("closed: %+v", out)
@@ -482,6 +482,36 @@ func TestImmutable(t *testing.T) {
 	}
 	if out := server(t, config+"resolve: {immutable: [r.example]}\n", policy).Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("r.example/clean:1"))); !out.Allowed {
 		t.Errorf("a tag that cannot be moved: %s", out.Status.Message)
+	}
+}
+
+// TestOnly holds that no registry is asked but those that are named.
+func TestOnly(t *testing.T) {
+	s := server(t, config+"resolve: {only: [ours.example]}\n")
+	if out := s.Validate(t.Context(), request("slow", "a", "CREATE", pods, pod("theirs.example/slow:1"))); out.Allowed || s.log.find("admit.failure") != nil {
+		t.Errorf("a registry that is not named: %+v", out)
+	}
+	if out := s.Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("ours.example/clean:1"))); !out.Allowed {
+		t.Errorf("one that is: %s", out.Status.Message)
+	}
+	if out := s.Mutate(t.Context(), request("shop", "a", "CREATE", pods, pod("theirs.example/clean:1"))); out.Patch != nil {
+		t.Errorf("its digest is asked for: %s", out.Patch)
+	}
+}
+
+func BenchmarkReview(b *testing.B) {
+	s := server(b, config)
+	data, err := json.Marshal(object.Review{APIVersion: object.APIVersion, Kind: "AdmissionReview", Request: request("shop", "alice", "CREATE", pods, pod("r.example/clean:1"))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := s.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.log.entries = s.log.entries[:0]
+		r := httptest.NewRequest("POST", "/validate?timeout=5s", bytes.NewReader(data))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 

@@ -26,12 +26,15 @@ type images struct {
 	blobs map[string][]byte // by digest
 	types map[string]string // media types of manifests, by digest
 	tags  map[string]string // digests, by name:tag
+
+	release chan struct{} // closed when what hangs may end
 }
 
 func newRegistry(t *testing.T) *images {
-	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}}
+	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, release: make(chan struct{})}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
+	t.Cleanup(func() { close(r.release) })
 	return r
 }
 
@@ -39,8 +42,6 @@ func newRegistry(t *testing.T) *images {
 func (r *images) host() string { return strings.TrimPrefix(r.URL, "http://") }
 
 func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	path := strings.TrimPrefix(q.URL.Path, "/v2/")
 	if path == "" {
 		return
@@ -49,6 +50,11 @@ func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if !isManifest {
 		_, what, _ = strings.Cut(path, "/blobs/")
 	}
+	if what == "hangs" { // as a registry that is overloaded does
+		<-r.release
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	digest := what
 	if d, ok := r.tags[name+":"+what]; ok && isManifest {
 		digest = d
