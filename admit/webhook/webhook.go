@@ -230,11 +230,18 @@ func (s *Server) question(ctx context.Context, r *object.Request, c *Scope, o *o
 		}
 		for _, d := range found[i] {
 			q.Images = append(q.Images, admit.Image{Reference: containers[i].Image, Digest: d,
-				Request: fact.Request{Stage: fact.Run, Name: names[i], Environment: environment, TagFixed: s.tagFixed(names[i]), Workload: &containers[i].Workload}})
+				Request: fact.Request{Stage: fact.Run, Again: again(r, o), Name: names[i], Environment: environment, TagFixed: s.tagFixed(names[i]), Workload: &containers[i].Workload}})
 			q.of, q.lookup = append(q.of, &containers[i]), append(q.lookup, errs[i])
 		}
 	}
 	return q, late
+}
+
+// again reports whether a workload that was let in starts once more: one of the
+// cluster's controllers makes what its object, which was judged, says. A user's
+// own word about an owner counts for nothing.
+func again(r *object.Request, o *object.Object) bool {
+	return o.Owned && slices.Contains(controllers(), r.User.Name)
 }
 
 // known reads a reference, and answers what needs no registry.
