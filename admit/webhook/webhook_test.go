@@ -651,3 +651,14 @@ func TestLapsed(t *testing.T) {
 		t.Error("a policy that stops what runs does not")
 	}
 }
+
+func FuzzConfig(f *testing.F) {
+	f.Add(config)
+	f.Add("policies: [a]\nfacts: f\naudit: a\ncertificate: {cert: c, key: k}\nscopes: [{namespaces: ['*'], pin: all, deadline: 1s}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := webhook.ParseConfig(strings.NewReader(text), "admit.yaml")
+		if err == nil && (len(c.Policies) == 0 || c.Deadline <= 0 || c.InFlight < 1) {
+			t.Errorf("%q was taken: %+v", text, c)
+		}
+	})
+}

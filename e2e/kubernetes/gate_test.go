@@ -121,6 +121,7 @@ type gate struct {
 	health  string
 	process *exec.Cmd
 	done    chan struct{}
+	ended   error // how it ended; read after done
 	mu      sync.Mutex
 	said    bytes.Buffer
 }
@@ -193,7 +194,7 @@ func (g *gate) start() {
 			g.said.WriteString(lines.Text() + "\n")
 			g.mu.Unlock()
 		}
-		_ = p.Wait()
+		g.ended = p.Wait()
 	}()
 	eventually(g.t, "the gate is ready", func() bool {
 		select {
@@ -218,6 +219,9 @@ func (g *gate) stop() {
 	_ = g.process.Process.Signal(os.Interrupt)
 	<-g.done
 	g.process = nil
+	if g.ended != nil {
+		g.t.Errorf("stopped, it ends with %v", g.ended)
+	}
 	if g.t.Failed() {
 		g.t.Logf("the gate said:\n%s", g.said.String())
 	}
