@@ -111,6 +111,55 @@ func TestNetworkTold(t *testing.T) {
 	balanced(t, e)
 }
 
+// TestCallsTold hears the calls that lead out of a container, with their
+// arguments and results.
+func TestCallsTold(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{Default: sensor.Policy{Kinds: sekisho.EventKinds(), Opens: sensor.OpensToWrite}, Syscalls: []string{"connect", "socket", "listen", "accept", "accept4"}})
+	if out, err := s.run("calls", []string{"--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"}, "/bin/actor", "calls"); err != nil {
+		t.Fatal(err, out)
+	}
+	if out, err := s.run("uring", []string{"--security-opt=seccomp=unconfined"}, "/bin/actor", "uring"); err != nil {
+		t.Fatal(err, out)
+	}
+	for _, w := range []struct {
+		call  string
+		kind  sekisho.EventKind
+		check func(*sekisho.Event) bool
+	}{
+		{"connect", sekisho.EventConnect, func(x *sekisho.Event) bool { return x.Net.Unix == "/sock" && x.Net.Protocol == "unix" && x.Result == 0 }},
+		{"socket", sekisho.EventSocket, func(x *sekisho.Event) bool { return x.Number == 17 && x.Flags&0xf == 3 && x.Result > 0 }},
+		{"listen", sekisho.EventListen, func(x *sekisho.Event) bool { return x.Net != nil && x.Net.Local.Port() == 4568 }},
+		{"dup2", sekisho.EventDup, func(x *sekisho.Event) bool {
+			return x.Result == 200 && x.Net.Local.Port() == 4568 && x.Net.Protocol == "tcp"
+		}},
+		{"unshare", sekisho.EventUnshare, func(x *sekisho.Event) bool { return x.Flags == 0x4000000 && x.Result == 0 }},
+		{"ptrace", sekisho.EventPtrace, func(x *sekisho.Event) bool { return x.Number == 16 && x.Target == 1 && x.Result < 0 }},
+		{"bpf", sekisho.EventBPF, func(x *sekisho.Event) bool { return x.Number == 0 && x.Result < 0 }},
+		{"userfaultfd", sekisho.EventFault, func(x *sekisho.Event) bool { return x.Flags == 1 }},
+		{"setns", sekisho.EventSetns, func(x *sekisho.Event) bool { return x.Flags == 0x40000000 && x.Result == -22 }},
+		{"mount", sekisho.EventMount, func(x *sekisho.Event) bool {
+			return x.Path == "/mnt" && x.Other == "none" && x.Flags == 8 && x.Result == 0
+		}},
+		{"setuid", sekisho.EventSetuid, func(x *sekisho.Event) bool { return x.UID == 4242 && x.Result == 0 }},
+		{"mkdirat", sekisho.EventMkdir, func(x *sekisho.Event) bool { return x.Path == "/mnt" }},
+		{"", sekisho.EventCapability, func(x *sekisho.Event) bool { return x.Number == 13 && x.Result == 0 }},
+		{"", sekisho.EventCapability, func(x *sekisho.Event) bool { return x.Number == 21 && x.Result == 0 }},
+	} {
+		e.await(w.call+" "+w.kind.String(), func(x *sekisho.Event) bool {
+			return of("calls", w.kind)(x) && (x.Syscall == w.call || w.call == "mkdirat" && x.Syscall == "mkdir") && x.Process.Path == "/bin/actor" && w.check(x)
+		})
+	}
+	x := e.await("io_uring", of("uring", sekisho.EventIOUring))
+	if x.Number != 0 || x.Process.Path != "/bin/actor" {
+		t.Errorf("io_uring: %+v", x)
+	}
+	if list := e.all(of("calls", sekisho.EventMap)); len(list) > 0 {
+		t.Errorf("a static program mapped %s", list[0].Path)
+	}
+	balanced(t, e)
+}
+
 // TestNamesTold hears the answer of a name server, and a later connection
 // carries the name.
 func TestNamesTold(t *testing.T) {
@@ -374,4 +423,51 @@ own=/cg$(/bin/busybox sed -n 's/^0:://p' /proc/self/cgroup); [ -d $own ] || own=
 		t.Errorf("the bomb made %d processes", n)
 	}
 	balanced(t, e)
+}
+
+// TestEnforceTopAndProbe holds that the table names the container that works,
+// and that probe says of everything whether it works here.
+func TestEnforceTopAndProbe(t *testing.T) {
+	s := newStage(t)
+	type result struct {
+		status   int
+		out, err string
+	}
+	done := make(chan result, 1)
+	go func() {
+		status, out, fail := run(t, nil, "enforce", "top", "--for", "6s", "--interval", "500ms")
+		done <- result{status, out, fail}
+	}()
+	if out, err := s.run("busy", []string{"-d"}, "/bin/busybox", "sh", "-c", "while :; do /bin/actor show; /bin/busybox cp /bin/actor /x; /x show; /bin/busybox usleep 50000; done"); err != nil {
+		t.Fatal(err, out)
+	}
+	heard := <-done
+	if heard.status != 0 {
+		t.Fatal(heard.status, heard.err)
+	}
+	worked := false
+	for line := range strings.Lines(heard.out) {
+		if f := strings.Fields(line); len(f) > 5 && f[0] == "busy" && f[1] != "0" && f[2] != "0" && f[5] != "0" {
+			worked = true
+		}
+	}
+	if !worked || !strings.Contains(heard.out, "0 events lost") {
+		t.Errorf("top: %s", heard.out)
+	}
+	status, out, fail := run(t, nil, "enforce", "probe", "--json")
+	var doc struct {
+		Schema   string
+		Features []sensor.Feature
+	}
+	if status != 0 || json.Unmarshal([]byte(out), &doc) != nil || doc.Schema != "sekisho.probe/v1" || len(doc.Features) < 40 {
+		t.Fatalf("probe: status %d: %s %s", status, out, fail)
+	}
+	for _, f := range doc.Features {
+		if f.State == sensor.NotSupported && f.Why == "" || f.State == sensor.OK && f.Why != "" {
+			t.Errorf("%s is %q, because %q", f.Name, f.State, f.Why)
+		}
+	}
+	if doc.Features[0].State != sensor.OK {
+		t.Errorf("%+v", doc.Features[0])
+	}
 }

@@ -89,11 +89,13 @@ func addrPort(family uint16, b [16]byte, port uint16) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(b).Unmap(), port)
 }
 
+const multipath = 262 // IPPROTO_MPTCP
+
 func protocolName(family, kind, protocol uint16) string {
 	switch {
 	case family == 1:
 		return "unix"
-	case protocol == 6, protocol == 0 && kind == 1:
+	case protocol == 6, protocol == multipath, protocol == 0 && kind == 1:
 		return "tcp"
 	case protocol == 17, protocol == 0 && kind == 2:
 		return "udp"

@@ -134,12 +134,15 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	if x.Env > 0 {
 		p.Env = words(env)
 	}
-	if c != nil {
-		p.Container = c.ID
-	}
 	parent := s.tree.find(h.ParentPID, x.ParentStart)
 	if before := s.tree.find(h.PID, h.Start); before != nil && before.p.Parent != nil {
 		parent = &node{p: before.p.Parent, depth: before.depth - 1}
+	}
+	if x.MntNS == s.shared().HostMntNS && (parent == nil || parent.p.Container == "") {
+		c = nil // the runtime itself, on its way into the container: it still sees the host's files
+	}
+	if c != nil {
+		p.Container = c.ID
 	}
 	s.tree.put(h.PID, h.Start, p, parent)
 	if c == nil {

@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked}
+	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked, "calls": calls, "uring": uring}
 	if err := actors[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "actor:", err)
 		os.Exit(1)
@@ -164,4 +164,64 @@ func talk([]string) error {
 		return err
 	}
 	return <-done
+}
+
+// calls makes one of each of the calls that lead out of a container.
+func calls([]string) error {
+	call := func(n uintptr, a ...uintptr) {
+		a = append(a, 0, 0, 0, 0, 0, 0)
+		syscall.RawSyscall6(n, a[0], a[1], a[2], a[3], a[4], a[5])
+	}
+	l, err := net.Listen("unix", "/sock")
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	c, err := net.Dial("unix", "/sock")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	tcp, err := net.Listen("tcp4", "127.0.0.1:4568")
+	if err != nil {
+		return err
+	}
+	f, err := tcp.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	call(syscall.SYS_DUP2, f.Fd(), 200)
+	call(syscall.SYS_SOCKET, syscall.AF_PACKET, syscall.SOCK_RAW, 0)
+	call(syscall.SYS_UNSHARE, syscall.CLONE_NEWUTS)
+	call(syscall.SYS_PTRACE, 16, 1)         // PTRACE_ATTACH
+	call(321, 0)                            // bpf
+	call(323, 1)                            // userfaultfd
+	call(308, f.Fd(), syscall.CLONE_NEWNET) // setns of what is no namespace
+	syscall.Mkdir("/mnt", 0o755)
+	syscall.Mount("none", "/mnt", "tmpfs", syscall.MS_NOEXEC, "")
+	call(syscall.SYS_SETUID, 4242)
+	return nil
+}
+
+// uring asks for nothing through io_uring.
+func uring([]string) error {
+	params := make([]uint32, 30)
+	fd, _, errno := syscall.Syscall(425, 4, uintptr(unsafe.Pointer(&params[0])), 0)
+	if errno != 0 {
+		return errno
+	}
+	entries, sq := params[0], params[10:] // sq_off: head tail ring_mask ring_entries flags dropped array
+	ring, err := syscall.Mmap(int(fd), 0, int(sq[6]+entries*4), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_POPULATE)
+	if err != nil {
+		return err
+	}
+	// an entry of zeros is IORING_OP_NOP
+	if _, err := syscall.Mmap(int(fd), 0x10000000, int(entries*64), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED|syscall.MAP_POPULATE); err != nil {
+		return err
+	}
+	*(*uint32)(unsafe.Pointer(&ring[sq[1]]))++
+	if _, _, errno := syscall.Syscall6(426, fd, 1, 1, 1, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -273,6 +273,8 @@ int on_call(struct sys_exit_ctx *ctx)
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
 		e->fd = arg(args, d->fd);
 		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
+		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
+			goto filtered; /* only sockets are told */
 	}
 	heading(&e->h, t, &w, d->kind);
 	e->h.call = nr;
