@@ -186,6 +186,14 @@ func (s *Set) Needs() map[Need][]string {
 	return out
 }
 
+// Names returns the last parts of paths that enabled rules ask about by name:
+// opens to read of other files interest no rule, but for rules by directory.
+func (s *Set) Names() []string { return s.program.Names() }
+
+// Uses reports whether a condition of an enabled rule has the field, as
+// proc.env, which the sensor tells only when it is asked to.
+func (s *Set) Uses(field string) bool { return slices.Contains(s.program.Fields(), field) }
+
 var technique = regexp.MustCompile(`^TA?\d{4}(\.\d{3})?$`)
 
 func techniques(tags []string) []string {
