@@ -203,6 +203,8 @@ func (a *app) enforceRules(s *settings.Settings, host string) (enforce.Rules, *d
 var sensitive = []string{"shadow", "gshadow", "sudoers", "pam.conf", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "authorized_keys", "credentials", ".git-credentials", ".netrc",
 	"config.json", "kubeconfig", "token", "environ", "passwd", "docker.sock", "core_pattern", "release_agent", "kcore", "mem"}
 
+const maxNames = 4000 // that the kernel's table holds
+
 // sensorOptions ask the kernel for what profiles, drift and rules need, and
 // nothing more.
 func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
@@ -224,7 +226,14 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	slices.Sort(p.Kinds)
 	p.Kinds = slices.Compact(p.Kinds)
 	slices.Sort(calls)
-	return sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: sensitive}
+	names := append(slices.Clone(sensitive), set.Names()...)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: names[:min(len(names), maxNames)]}
+	if set.Uses("proc.env") || set.Uses("proc.aenv") {
+		o.Env = 4096
+	}
+	return o
 }
 
 // enforceParts makes the responder and what scans files.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,20 @@ func TestNeeds(t *testing.T) {
 	}
 	for name := range got {
 		t.Errorf("%s is said to be needed", name)
+	}
+}
+
+// TestNames holds that the sensor is told the names of files that rules ask
+// about.
+func TestNames(t *testing.T) {
+	names := load(t, false, detect.BuiltIn()...).Names()
+	for _, want := range []string{"shadow", "gshadow", "credentials", "token", "environ", "mem", "release_agent", "core_pattern", "docker.sock", "authorized_keys", "ld.so.preload", ".bashrc", "config.json"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%s is not among the names: %v", want, names)
+		}
+	}
+	if slices.Contains(names, "*") || slices.Contains(names, "") {
+		t.Errorf("a pattern is among the names: %v", names)
 	}
 }
 

@@ -1,9 +1,11 @@
 package detect_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sekisho"
 	"sekisho/enforce/detect"
@@ -11,7 +13,54 @@ import (
 )
 
 // pair is an event that a rule is for, and one like it that it is not for.
-type pair struct{ bad, good *sekisho.Event }
+type pair struct {
+	bad, good *sekisho.Event
+}
+
+// scan are connections of a program to ports of a host, the last of which is
+// the one too many.
+func scan(ports int) (out []*sekisho.Event) {
+	for i := range ports {
+		out = append(out, tcp(fmt.Sprintf("10.9.9.9:%d", 1000+i), "worker"))
+	}
+	return out
+}
+
+// sweep are connections to one port of many hosts.
+func sweep(hosts int, line string) (out []*sekisho.Event) {
+	for i := range hosts {
+		out = append(out, tcp(fmt.Sprintf("10.9.%d.%d:22", i/200, 1+i%200), line))
+	}
+	return out
+}
+
+// TestScan holds that many ports of one host are a scan, and that what
+// proxies, monitors and clients do is none.
+func TestScan(t *testing.T) {
+	set := load(t, false, detect.BuiltIn()...)
+	again := slices.Repeat(scan(1), 100)
+	slow := scan(100)
+	for i, e := range slow {
+		e.Time = start.Add(time.Duration(i) * 10 * time.Second)
+	}
+	for name, c := range map[string]struct {
+		events []*sekisho.Event
+		want   bool
+	}{"ports": {scan(30), true}, "few ports": {scan(10), false}, "one port": {again, false}, "a monitor": {sweep(200, "prometheus"), false}, "a shell": {sweep(60, "nc"), true}, "slowly": {slow, false}} {
+		if got := slices.Contains(fired(set, c.events...), "network-scan"); got != c.want {
+			t.Errorf("%s: a scan is %v, want %v", name, got, c.want)
+		}
+	}
+	m := set.NewMatcher(nil, "")
+	list := scan(8)
+	if n := testing.AllocsPerRun(100, func() {
+		for _, e := range list {
+			m.Match(e)
+		}
+	}); n > 0 {
+		t.Errorf("counting allocates %v times", n)
+	}
+}
 
 const below = " < worker < containerd-shim"
 
@@ -119,6 +168,7 @@ func persistencePairs() map[string]pair {
 func networkPairs() map[string]pair {
 	long := strings.Repeat("a1b2c3d4e5f6a7b8.", 10) + "t.example.com"
 	return map[string]pair{
+		"network-scan":      {tcp("10.9.9.9:80", "worker"), tcp("10.9.9.9:80", "worker")},
 		"network-scan-tool": {exec("nmap -sS 10.0.0.0/24" + below), exec("curl http://api" + below)},
 		"packet-socket":     {event(sekisho.EventSocket, "x"+below, domain(17, 3)), event(sekisho.EventSocket, "x"+below, domain(2, 1))},
 		"remote-copy":       {exec("scp x user@host:" + below), exec("cp x y" + below)},
@@ -150,12 +200,16 @@ func TestBuiltIn(t *testing.T) {
 	all := pairs()
 	for _, r := range set.Rules {
 		p, ok := all[r.Name]
+		before := []*sekisho.Event{}
+		if r.Name == "network-scan" {
+			before = scan(30)
+		}
 		if !ok {
 			t.Errorf("%s has no test events", r.Name)
 			continue
 		}
 		delete(all, r.Name)
-		if got := fired(set, p.bad); !slices.Contains(got, r.Name) {
+		if got := fired(set, append(before, p.bad)...); !slices.Contains(got, r.Name) {
 			t.Errorf("%s does not hold for what it is for; holding: %v", r.Name, got)
 		}
 		if got := fired(set, p.good); slices.Contains(got, r.Name) {
