@@ -440,3 +440,30 @@ func inspect(env map[string]string, name, form string) string {
 	out, _ := cmd.Output()
 	return string(out)
 }
+
+// TestMalwareTold holds that a file which is written, and one that is run, are
+// looked into with the scanner's engine.
+func TestMalwareTold(t *testing.T) {
+	s := newStage(t)
+	e := startEnforcer(t, s.env, "mode: audit\n")
+	if out, err := s.run("infected", nil, "/bin/busybox", "sh", "-c", `/bin/busybox printf '%s' 'X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD'`+`'-ANTIVIRUS-TEST-FILE!$H+H*' > /upload; /bin/busybox sleep 5`); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if a := e.await("infected", enforce.KindMalware); a.What != "/upload" || a.Severity != "critical" {
+		t.Errorf("told %+v", a)
+	}
+}
+
+// TestScriptTold holds that a script which the image does not have is told when
+// an interpreter is given it, and answered in enforce mode.
+func TestScriptTold(t *testing.T) {
+	s := newStage(t)
+	e := startEnforcer(t, s.env, "mode: enforce\n")
+	out, err := s.run("script", nil, "/bin/busybox", "sh", "-c", "echo '/bin/busybox sleep 600; echo ran' > /s.sh; /bin/busybox sh /s.sh; echo ended $?")
+	if a := e.await("script", enforce.KindDrift); a.Rule != "drifted script" || a.What != "/s.sh" {
+		t.Errorf("told %s %s", a.Rule, a.What)
+	}
+	if err != nil || strings.Contains(out, "ran\n") || !strings.Contains(out, "ended 137") {
+		t.Errorf("the script: %v: %s", err, out)
+	}
+}

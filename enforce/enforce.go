@@ -138,6 +138,7 @@ type Enforcer struct {
 	seq      atomic.Uint64
 	events   atomic.Uint64
 	failed   atomic.Uint64 // events that the log could not keep
+	kept     atomic.Uint64 // the last number that the log was given
 	mu       sync.Mutex    // of what the judge and housekeeping share
 	seen     *seenFiles
 	lastSave time.Time
@@ -279,6 +280,9 @@ func (e *Enforcer) keep() error {
 			if err := e.Log.Append(batch...); err != nil {
 				e.failed.Add(uint64(len(batch)))
 				e.Logger.Error("evidence not kept", "error", err)
+			}
+			for _, ev := range batch {
+				e.kept.Store(max(e.kept.Load(), ev.Seq))
 			}
 		}
 		if len(batch) < cap(batch) { // there is time: let it reach the disk

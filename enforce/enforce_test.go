@@ -105,7 +105,7 @@ func exec(c *sekisho.Container, after time.Duration, path, origin string) *sekis
 
 // bench is one enforcer with fakes around it.
 type bench struct {
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	settings *settings.Settings
 	sensor   *sensor
@@ -117,7 +117,7 @@ type bench struct {
 	now      time.Time
 }
 
-func newBench(t *testing.T, yaml string) *bench {
+func newBench(t testing.TB, yaml string) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), sensor: &sensor{}, audit: &auditor{}, now: start}
 	s, err := settings.Read(strings.NewReader("state: state\nprofiles: profiles\nmetrics: sekisho.prom\n"+yaml), filepath.Join(b.dir, "enforce.yaml"))

@@ -211,7 +211,7 @@ func setup(ev *sekisho.Event) bool {
 }
 
 func (e *Enforcer) match(ev *sekisho.Event, c *sekisho.Container, mode string) {
-	if e.Rules == nil {
+	if e.Rules == nil || c != nil && setup(ev) {
 		return
 	}
 	for _, m := range e.Rules.Observe(e.Now(), ev) {

@@ -126,6 +126,9 @@ func (e *Enforcer) seal(ctx context.Context, l *lane, o *respond.Order) {
 		clear(l.sealed)
 	}
 	l.sealed[o.Container.ID] = now
+	if o.Event != nil {
+		e.awaitKept(ctx, o.Event.Seq)
+	}
 	if err := e.Log.Flush(); err != nil {
 		e.Logger.Error("evidence not flushed", "error", err)
 	}
@@ -138,6 +141,22 @@ func (e *Enforcer) seal(ctx context.Context, l *lane, o *respond.Order) {
 		return
 	}
 	o.Case = name
+}
+
+// awaitKept waits until the log was given an event, or a second: the queue of
+// evidence may be behind that of the judge, and its disk slow.
+func (e *Enforcer) awaitKept(ctx context.Context, seq uint64) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for e.kept.Load() < seq {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // note writes who did what to the audit log.
