@@ -343,6 +343,17 @@ func TestContainerdTold(t *testing.T) {
 	if c := x.Container; c == nil || c.ID != "orders" || c.Name != "orders" || c.Runtime != "containerd" || x.Process.Origin != sekisho.OriginImage || c.Upper == "" {
 		t.Errorf("its first program's container: %+v", c)
 	}
+	ctr("run", "-d", "docker.io/library/actors:1.0", "stays", "/bin/busybox", "sh", "-c", "while :; do /bin/actor show again; /bin/busybox usleep 50000; done")
+	t.Cleanup(func() {
+		exec.Command("ctr", "-a", socket, "-n", "team", "task", "kill", "-s", "SIGKILL", "stays").Run()
+		exec.Command("ctr", "-a", socket, "-n", "team", "task", "rm", "-f", "stays").Run()
+	})
+	x = e.await("the image of a container of containerd", func(x *sekisho.Event) bool {
+		return ran("/bin/actor", "show", "again")(x) && x.Container != nil && x.Container.Image != ""
+	})
+	if c := x.Container; c.Image != "docker.io/library/actors:1.0" || !strings.HasPrefix(string(c.ImageDigest), "sha256:") {
+		t.Errorf("its image: %+v", c)
+	}
 }
 
 // TestPolicyOfOneContainer kills drift in the container that has the policy,
