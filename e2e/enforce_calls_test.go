@@ -184,6 +184,27 @@ func TestNamesTold(t *testing.T) {
 	})
 }
 
+// TestNamesOfContainers holds that an answer is told of the container that
+// asked, and that its connection carries the name.
+func TestNamesOfContainers(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{Default: sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventDNS, sekisho.EventConnect}}})
+	if out, err := s.run("asks", nil, "/bin/actor", "resolve"); err != nil {
+		t.Fatal(err, out)
+	}
+	address := netip.MustParseAddr("127.0.0.99")
+	x := e.await("the answer", of("asks", sekisho.EventDNS))
+	if x.Path != "c2.example" || !slices.Equal(x.Net.Addresses, []netip.Addr{address}) {
+		t.Errorf("the answer: %q is %v", x.Path, x.Net.Addresses)
+	}
+	x = e.await("the connection", func(x *sekisho.Event) bool {
+		return of("asks", sekisho.EventConnect)(x) && x.Net.Remote.Addr() == address
+	})
+	if x.Net.Name != "c2.example" {
+		t.Errorf("the connection: %+v", x.Net)
+	}
+}
+
 // answer is a name server that knows one address.
 func answer(c net.PacketConn) {
 	b := make([]byte, 1500)
