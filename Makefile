@@ -2,6 +2,8 @@
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
 # make cosign   builds cosign, which tests of signatures use (minutes, once)
+# make kubernetes tries the gate on a real kube-apiserver, which it builds once
+# make containerd tries the gates of a node in containerd 2, which it builds
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
@@ -13,7 +15,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test cosign bench accuracy fuzz cross clean
+.PHONY: build demo test cosign kubernetes containerd bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -28,9 +30,16 @@ test:
 cosign:
 	SEKISHO_BUILD_COSIGN=1 $(GO) test -count 1 -timeout 30m -run Cosign ./admit/signature
 
+kubernetes:
+	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
+containerd:
+	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench
+	$(GO) run ./bench/admit
 	cd bench/opa && $(GO) test -bench . -benchmem .
 
 accuracy: build

@@ -51,7 +51,12 @@ type Entry struct {
 
 // Log appends entries to a directory.
 type Log struct {
-	dir  string
+	dir string
+
+	queue   sync.Mutex
+	waiting []*request // that the one who writes takes next
+	writing bool
+
 	mu   sync.Mutex
 	lock *os.File // held while appending, so that processes take turns
 	name string   // of the file that was last written
@@ -84,29 +89,91 @@ func (l *Log) Close() error {
 	return err
 }
 
+// request is entries that somebody waits for.
+type request struct {
+	entries []Entry
+	err     error
+	done    chan struct{}
+}
+
 // Append numbers, chains and writes entries. They are with the operating system
-// when it returns; Sync makes them last through a crash of the machine.
+// when it returns; Sync makes them last through a crash of the machine. While
+// one writes, what others bring is gathered and written at once.
 func (l *Log) Append(entries ...Entry) error {
+	r := &request{entries: entries, done: make(chan struct{})}
+	l.queue.Lock()
+	l.waiting = append(l.waiting, r)
+	if l.writing {
+		l.queue.Unlock()
+		<-r.done
+		return r.err
+	}
+	l.writing = true
+	for len(l.waiting) > 0 {
+		list := l.waiting
+		l.waiting = nil
+		l.queue.Unlock()
+		l.append(list)
+		for _, x := range list {
+			close(x.done)
+		}
+		l.queue.Lock()
+	}
+	l.writing = false
+	l.queue.Unlock()
+	return r.err
+}
+
+// append writes what several brought. What is wrong with one does not concern
+// the others.
+func (l *Log) append(list []*request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	fail := func(err error) {
+		for _, r := range list {
+			if r.err == nil {
+				r.err = fmt.Errorf("append to audit log: %w", err)
+			}
+		}
+	}
 	if err := lockFile(l.lock); err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
+		fail(err)
+		return
 	}
 	defer unlockFile(l.lock)
 	if err := l.catchUp(); err != nil {
-		return fmt.Errorf("append to audit log: %w", err)
+		fail(err)
+		return
 	}
 	var out bytes.Buffer
 	last, seq := l.last, l.seq
+	for _, r := range list {
+		size, before, number := out.Len(), last, seq
+		if last, seq, r.err = encode(&out, r.entries, last, seq); r.err != nil {
+			out.Truncate(size)
+			last, seq = before, number
+		}
+	}
+	if _, err := l.file.Write(out.Bytes()); err != nil {
+		l.file.Close()
+		l.file = nil // read again what of it was written
+		fail(err)
+		return
+	}
+	l.last, l.seq, l.size = last, seq, l.size+int64(out.Len())
+}
+
+// encode writes entries as lines behind a chain's end.
+func encode(out *bytes.Buffer, entries []Entry, last [sha256.Size]byte, seq uint64) ([sha256.Size]byte, uint64, error) {
 	for _, e := range entries {
 		seq++
 		e.Seq = seq
 		doc, err := json.Marshal(e)
 		if err != nil {
-			return fmt.Errorf("append to audit log: %w", err)
+			return last, seq, fmt.Errorf("append to audit log: %w", err)
 		}
 		if len(doc) > maxLine-2*sha256.Size-2 {
-			return sekisho.Errorf(sekisho.Invalid, "append to audit log: an entry of %d bytes, want at most %d", len(doc), maxLine)
+			return last, seq, sekisho.Errorf(sekisho.Invalid, "append to audit log: an entry of %d bytes, want at most %d", len(doc), maxLine)
 		}
 		last = link(last, doc)
 		out.WriteString(hex.EncodeToString(last[:]))
@@ -114,13 +181,7 @@ func (l *Log) Append(entries ...Entry) error {
 		out.Write(doc)
 		out.WriteByte('\n')
 	}
-	if _, err := l.file.Write(out.Bytes()); err != nil {
-		l.file.Close()
-		l.file = nil // read again what of it was written
-		return fmt.Errorf("append to audit log: %w", err)
-	}
-	l.last, l.seq, l.size = last, seq, l.size+int64(out.Len())
-	return nil
+	return last, seq, nil
 }
 
 // Sync writes what was appended to the disk.

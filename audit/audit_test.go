@@ -143,3 +143,39 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 }
+
+// TestTogether holds that entries brought at the same time are each written
+// once, and that one that is too large fails alone.
+func TestTogether(t *testing.T) {
+	dir := t.TempDir()
+	l, err := audit.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var wait sync.WaitGroup
+	for n := range 200 {
+		wait.Go(func() {
+			e := audit.Entry{Actor: fmt.Sprint(n), Action: "admit", Result: "allow"}
+			if n%10 == 0 {
+				e.Subject = strings.Repeat("x", 2<<20)
+			}
+			if err := l.Append(e, e); (err != nil) != (n%10 == 0) {
+				t.Errorf("entry %d: %v", n, err)
+			}
+		})
+	}
+	wait.Wait()
+	seen := map[string]int{}
+	if err := audit.Read(dir, func(e audit.Entry) error { seen[e.Actor]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 180 {
+		t.Errorf("%d of 180 are there", len(seen))
+	}
+	for actor, n := range seen {
+		if n != 2 {
+			t.Errorf("entry %s is there %d times", actor, n)
+		}
+	}
+}

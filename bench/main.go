@@ -31,10 +31,11 @@ import (
 func main() {
 	dir := flag.String("dir", "/var/tmp/sekisho-bench", "where the images are made")
 	names := flag.String("images", "base,node,gobin,javapy,big", "images to measure")
-	only := flag.String("only", "", "measure one table: layouts, archives or files (default: all)")
+	only := flag.String("only", "", "measure one table: layouts, archives, files or advisories (default: all)")
 	runs := flag.Int("runs", 3, "counted runs, after one that is not")
 	floor := flag.String("floor", "", "be the floor for this layout and end")
 	least := flag.String("least", "", "be the least for this layout and end")
+	work := flag.String("prepare", "", "make what the advisories are measured with in this directory and end")
 	flag.Parse()
 	var err error
 	switch {
@@ -42,6 +43,8 @@ func main() {
 		err = beFloor(*floor, floorLayer)
 	case *least != "":
 		err = beFloor(*least, leastLayer)
+	case *work != "":
+		err = prepare(*work)
 	default:
 		err = run(*dir, strings.Split(*names, ","), *runs, *only)
 	}
@@ -56,15 +59,17 @@ func run(dir string, names []string, runs int, only string) error {
 	if err != nil {
 		return err
 	}
-	script := exec.Command("bench/images.sh", append([]string{dir}, names...)...)
-	script.Stderr = os.Stderr
-	if err := script.Run(); err != nil {
-		return fmt.Errorf("images.sh: %w", err)
+	if only != "advisories" {
+		script := exec.Command("bench/images.sh", append([]string{dir}, names...)...)
+		script.Stderr = os.Stderr
+		if err := script.Run(); err != nil {
+			return fmt.Errorf("images.sh: %w", err)
+		}
 	}
 	for _, t := range []struct {
 		name    string
 		measure func(dir string, names []string, runs int) error
-	}{{"layouts", func(dir string, names []string, runs int) error { return layouts(self, dir, names, runs) }}, {"archives", saved}, {"files", search}} {
+	}{{"layouts", func(dir string, names []string, runs int) error { return layouts(self, dir, names, runs) }}, {"archives", saved}, {"files", search}, {"advisories", advisories}} {
 		if only != "" && only != t.name {
 			continue
 		}

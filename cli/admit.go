@@ -78,6 +78,7 @@ func (a *app) admitCommand() *cobra.Command {
 		a.admitDockerCommand(f),
 		a.admitNodeCommand(f),
 		a.admitRuntimeCommand(),
+		a.admitCoverageCommand(f),
 	)
 	return root
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func (a *app) learned(ctx context.Context, target string, g *gate, j *judge, f *
 	}
 	for _, d := range digests {
 		if fresh && g.facts.Version(d) != "" {
-			return reference, append([]sekisho.Digest{d}, digests...), nil
+			return reference, append([]sekisho.Digest{d}, digests...), g.join(d, digests)
 		}
 	}
 	if fresh && len(digests) > 0 {
@@ -124,6 +125,20 @@ func (a *app) learned(ctx context.Context, target string, g *gate, j *judge, f *
 	}
 	name, _ := fact.ImageName(report.Target.Reference)
 	return name, digests, nil
+}
+
+// join keeps what is known of a digest under the other digests of its image.
+func (g *gate) join(known sekisho.Digest, all []sekisho.Digest) error {
+	version := g.facts.Version(known)
+	if !slices.ContainsFunc(all, func(d sekisho.Digest) bool { return g.facts.Version(d) != version }) {
+		return nil
+	}
+	image, err := g.facts.Image(known)
+	if err != nil {
+		return err
+	}
+	_, err = g.facts.Keep(image, all...)
+	return err
 }
 
 // resolve asks the source which image a name stands for.

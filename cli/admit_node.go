@@ -3,13 +3,17 @@ package cli
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"sekisho"
 	"sekisho/admit"
 	"sekisho/admit/node"
+	"sekisho/admit/nri"
 	"sekisho/audit"
+	"sekisho/image/containerd"
 )
 
 // nodeSocketName is where the gates of a node ask.
@@ -19,16 +23,21 @@ func (a *app) admitNodeCommand(shared *admitFlags) *cobra.Command {
 	t := a.texts.Text
 	root := &cobra.Command{Use: "node", Short: t("cli.admit.node"), Long: t("cli.admit.node.long"), Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	var socket string
+	var socket, runtime string
+	var plugin bool
 	serve := &cobra.Command{Use: "serve", Short: t("cli.admit.node.serve"), Args: usageArgs(cobra.NoArgs), DisableFlagsInUseLine: true,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.nodeServe(cmd.Context(), shared, socket) }}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.nodeServe(cmd.Context(), shared, socket, plugin, runtime)
+		}}
 	serve.Flags().StringVar(&socket, "socket", nodeSocketName, t("cli.flag.node_socket"))
+	serve.Flags().BoolVar(&plugin, "nri", false, t("cli.flag.nri"))
+	serve.Flags().StringVar(&runtime, "nri-socket", "", t("cli.flag.nri_socket"))
 	root.AddCommand(serve)
 	return root
 }
 
 // nodeServe answers the gates of this node until the context ends.
-func (a *app) nodeServe(ctx context.Context, shared *admitFlags, socket string) error {
+func (a *app) nodeServe(ctx context.Context, shared *admitFlags, socket string, plugin bool, runtime string) error {
 	c, err := a.admitConfig(shared)
 	if err != nil {
 		return err
@@ -44,8 +53,33 @@ func (a *app) nodeServe(ctx context.Context, shared *admitFlags, socket string) 
 	}
 	go g.watch(ctx, a, rulesEvery)
 	a.note("cli.admit.node.serving", "socket", socket)
-	return node.Serve(ctx, l, c.deadline, g.decideNode)
+	if !plugin {
+		return node.Serve(ctx, l, c.deadline, g.decideNode)
+	}
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return node.Serve(ctx, l, c.deadline, g.decideNode) })
+	both.Go(func() error { return nri.Serve(ctx, a.nri(g, runtime)) })
+	return both.Wait()
 }
+
+// nriDeadline is below the time after which a runtime gives up, 2 s.
+const nriDeadline = 1800 * time.Millisecond
+
+// nri is the plugin of the Node Resource Interface over this process's gate.
+func (a *app) nri(g *gate, socket string) nri.Options {
+	return nri.Options{Socket: socket, OnError: g.config.OnError, Deadline: min(g.config.deadline, nriDeadline), Text: g.texts.Text, Tell: a.note, Every: time.Second,
+		Ask: func(ctx context.Context, q admit.Question) (node.Answer, error) { return g.decideNode(ctx, q), nil },
+		Lookup: func(ctx context.Context, name string) (nri.Image, error) {
+			i, err := containerd.Lookup(ctx, name, containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"), Namespace: kubernetesSpace})
+			if err != nil {
+				return nri.Image{}, err
+			}
+			return nri.Image{Digest: i.Digests[0], Source: "containerd/" + kubernetesSpace + ":" + name}, nil
+		}}
+}
+
+// kubernetesSpace is containerd's namespace for Kubernetes.
+const kubernetesSpace = "k8s.io"
 
 // decideNode judges a question of a gate on this node. What is asked about no
 // image was decided by the gate that asks, and is noted.

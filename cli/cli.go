@@ -171,6 +171,10 @@ func (a *app) finish(err error) int {
 	if err == nil {
 		return statusPassed
 	}
+	var silent *status
+	if errors.As(err, &silent) {
+		return silent.code
+	}
 	var e *sekisho.Error
 	errors.As(err, &e)
 	if e != nil && e.Kind == sekisho.Denied {

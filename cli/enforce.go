@@ -52,7 +52,8 @@ func (a *app) enforceCommand() *cobra.Command {
 		c.Flags().DurationVar(&f.duration, "for", 0, t("cli.flag.for"))
 		c.Flags().BoolVar(&f.killDrift, "kill-drift", false, t("cli.flag.kill_drift"))
 	}
-	root.AddCommand(probe, events, top)
+	root.AddCommand(probe, events, top, a.enforceRulesCommand())
+	root.AddCommand(a.enforcerCommands()...)
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -128,6 +129,42 @@ func openRegistry(t *testing.T) string {
 	return host
 }
 
+// judged scans one inventory with both databases, the one that was built and
+// the one that came from the registry, and wants the same of both; and again of
+// the report that this made, which is an inventory too.
+func judged(t *testing.T, here, there map[string]string) {
+	t.Helper()
+	bill := filepath.Join(write(t, map[string]string{"app.cdx.json": `{"bomFormat": "CycloneDX", "specVersion": "1.5", "components": [
+		{"type": "library", "name": "golang.org/x/net", "version": "v0.4.0", "purl": "pkg:golang/golang.org/x/net@v0.4.0"},
+		{"type": "library", "name": "django", "version": "3.2", "purl": "pkg:pypi/django@3.2"}]}`}), "app.cdx.json")
+	told := func(env map[string]string, target string) (list []string, out string) {
+		status, out, fail := run(t, env, "scan", target, "--format", "json", "--kind", "vulnerability")
+		if status != 0 {
+			t.Fatalf("scan: status %d: %s", status, fail)
+		}
+		var doc struct {
+			Findings []struct {
+				ID      string
+				Package struct{ Name string }
+			}
+		}
+		if err := json.Unmarshal([]byte(out), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range doc.Findings {
+			list = append(list, f.Package.Name+" "+f.ID)
+		}
+		return list, out
+	}
+	built, out := told(here, "sbom:"+bill)
+	pulled, _ := told(there, "sbom:"+bill)
+	report := filepath.Join(write(t, map[string]string{"report.json": out}), "report.json")
+	again, _ := told(there, "sbom:"+report)
+	if len(built) < 20 || !slices.Equal(built, pulled) || !slices.Equal(built, again) {
+		t.Errorf("built:  %v\npulled: %v\nagain:  %v", built, pulled, again)
+	}
+}
+
 // TestAdvisoriesInRegistry carries a database through a real registry: only to
 // who trusts the key, and only what has changed.
 func TestAdvisoriesInRegistry(t *testing.T) {
@@ -157,6 +194,7 @@ func TestAdvisoriesInRegistry(t *testing.T) {
 	if status, out, _ := run(t, there, "advisory", "show", "GO-2022-0969"); status != 0 || !strings.Contains(out, "CVE-2022-27664") {
 		t.Errorf("status %d: %s", status, out)
 	}
+	judged(t, here, there)
 	here["SOURCE_DATE_EPOCH"] = bothDays
 	updated(t, 0, here, "osv", "kev", "epss", "--from", s.URL)
 	if status, _, fail := run(t, here, "advisory", "push", "--insecure", "registry:"+ref); status != 0 {

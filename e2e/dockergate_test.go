@@ -30,6 +30,7 @@ type guarded struct {
 	dir, socket, plugin string
 	env                 map[string]string
 	stop                func() // stops the plugin
+	test                *testing.T
 }
 
 const gateConfig = `policies: [policy.yaml]
@@ -69,21 +70,21 @@ func guard(t *testing.T, args ...string) *guarded {
 	dir, err := os.MkdirTemp("", "sekisho-gate-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	g := &guarded{dir: dir, socket: dir + "/d.sock", plugin: filepath.Base(dir)}
+	g := &guarded{dir: dir, socket: dir + "/d.sock", plugin: filepath.Base(dir), test: t}
 	g.env = map[string]string{"DOCKER_HOST": "unix://" + g.socket}
 	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy, "docker.yaml": fmt.Sprintf(gateRules, "unix://"+g.socket)} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	g.serve(t)
+	g.serve()
 	start(t, func() bool { return engine(g.env, "info") == nil }, "dockerd", append([]string{"--host", g.env["DOCKER_HOST"], "--data-root", dir + "/data", "--exec-root", dir + "/exec",
 		"--pidfile", dir + "/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--authorization-plugin=" + g.plugin}, args...)...)
 	return g
 }
 
-// serve starts the plugin.
-func (g *guarded) serve(t *testing.T) {
-	t.Helper()
-	g.stop = service(t, g.env, "admit", "docker", "serve", "--config", g.dir+"/admit.yaml", "--rules", g.dir+"/docker.yaml", "--socket", "/run/docker/plugins/"+g.plugin+".sock")
+// serve starts the plugin until the whole test ends.
+func (g *guarded) serve() {
+	g.test.Helper()
+	g.stop = service(g.test, g.env, "admit", "docker", "serve", "--config", g.dir+"/admit.yaml", "--rules", g.dir+"/docker.yaml", "--socket", "/run/docker/plugins/"+g.plugin+".sock")
 }
 
 // service runs the program in this process until stop is called, and waits
@@ -251,6 +252,21 @@ func TestDockerGate(t *testing.T) {
 	t.Run("options", func(t *testing.T) { gateOptions(t, g) })
 	t.Run("bodies", func(t *testing.T) { gateBodies(t, g) })
 	t.Run("start", func(t *testing.T) { gateStart(t, g) })
+	t.Run("coverage", func(t *testing.T) {
+		env := map[string]string{"DOCKER_HOST": g.env["DOCKER_HOST"]}
+		args := []string{"admit", "coverage", "--config", g.dir + "/admit.yaml", "--engine", "docker", "--fail"}
+		if status, out, fail := run(t, env, append(args, "--all")...); status != 0 || !strings.Contains(out, "judged") || !strings.Contains(out, "app-1") {
+			t.Errorf("all was judged: status %d %s %s", status, out, fail)
+		}
+		must(t, os.WriteFile(g.dir+"/other.yaml", []byte(strings.Replace(gateConfig, "audit: audit", "audit: none", 1)), 0o600))
+		args[3] = g.dir + "/other.yaml"
+		if status, out, fail := run(t, env, args...); status != 3 || !strings.Contains(out, "UNJUDGED") || !strings.Contains(fail, "1 of 1 running containers") {
+			t.Errorf("nothing was judged: status %d %s %s", status, out, fail)
+		}
+		if status, out, _ := run(t, env, append(args, "--format", "json")...); status != 3 || !strings.Contains(out, `"state": "unjudged"`) || !strings.Contains(out, `"name": "app-1"`) {
+			t.Errorf("as JSON: status %d %s", status, out)
+		}
+	})
 	t.Run("audit", func(t *testing.T) {
 		status, out, fail := run(t, nil, "audit", "show", "--audit", g.dir+"/audit", "--format", "json", "--result", "deny", "--gate", "docker")
 		if status != 0 || !strings.Contains(out, `"actor":"local","action":"create"`) || !strings.Contains(out, "policy.denied-packages") {
@@ -263,7 +279,7 @@ func TestDockerGate(t *testing.T) {
 	t.Run("stopped", func(t *testing.T) {
 		g.stop()
 		g.denied(t, "500 Internal Server Error", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
-		g.serve(t)
+		g.serve()
 		g.allowed(t, "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 		g.docker("rm", "-f", "app-1")
 	})
@@ -367,12 +383,12 @@ func gateStart(t *testing.T, g *guarded) {
 	must(t, err)
 	g.stop()
 	must(t, os.WriteFile(rules, []byte("images: trust\n"+strings.Replace(string(strict), `"capability:NET_BIND_SERVICE"`, `"*"`, 1)), 0o600))
-	g.serve(t)
+	g.serve()
 	g.allowed(t, "create", "--name", "app-evil", "--network=none", "evil:1.0")
 	g.allowed(t, "create", "--name", "app-privileged", "--network=none", "--privileged", "app:1.0")
 	g.stop()
 	must(t, os.WriteFile(rules, strict, 0o600))
-	g.serve(t)
+	g.serve()
 	g.denied(t, "package evil", "start", "app-evil")
 	g.denied(t, "package evil", "restart", "app-evil")
 	g.denied(t, "privileged", "start", "app-privileged")
@@ -412,6 +428,36 @@ func TestDockerGateUsers(t *testing.T) {
 	g.docker("rm", "-f", "app-1", "db-1")
 }
 
+// TestDockerGateBoth puts both gates before one engine: what the one trusts, the
+// other judges, and its look-ups are not users' calls.
+func TestDockerGateBoth(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "sekisho-runc")
+	self, err := os.Executable()
+	must(t, err)
+	must(t, os.Symlink(self, link))
+	config := filepath.Join(t.TempDir(), "runtime.yaml")
+	t.Setenv("SEKISHO_RUNTIME_CONFIG", config)
+	g := guard(t, "--add-runtime", "sekisho="+link, "--default-runtime", "sekisho")
+	must(t, os.WriteFile(config, []byte(fmt.Sprintf("runtime: /usr/sbin/runc\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ndeadline: 30s\n", g.dir)), 0o600))
+	service(t, g.env, "admit", "node", "serve", "--config", g.dir+"/admit.yaml", "--socket", g.dir+"/admit.sock")
+	g.load(t, map[string][]string{"app:1.0": {"x"}, "evil:1.0": {"evil"}})
+	g.denied(t, "no grant for runtime:runc", "run", "--rm", "--network=none", "--runtime", "runc", "app:1.0", "/bin/busybox", "true")
+	g.allowed(t, "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
+
+	rules, err := os.ReadFile(g.dir + "/docker.yaml")
+	must(t, err)
+	g.stop()
+	must(t, os.WriteFile(g.dir+"/docker.yaml", append([]byte("images: trust\n"), rules...), 0o600))
+	must(t, os.RemoveAll(g.dir+"/facts/by"))
+	must(t, os.MkdirAll(g.dir+"/facts/by", 0o755))
+	g.serve()
+	g.denied(t, "package evil 1.0.0 is denied", "run", "--rm", "--network=none", "evil:1.0")
+	g.denied(t, "the action save", "save", "-o", g.dir+"/x.tar", "app:1.0") // a user still may not
+	if info, err := os.Stat(g.dir + "/facts/docker.token"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the token: %v %v", info, err)
+	}
+}
+
 // certificates makes an authority, a server and clients, in PEM files.
 func certificates(t *testing.T, users ...string) string {
 	t.Helper()
@@ -438,4 +484,46 @@ func certificates(t *testing.T, users ...string) string {
 		save(name+".key", "PRIVATE KEY", der)
 	}
 	return dir
+}
+
+// TestCheckRegistry decides about images of a real registry: by tag, then by
+// every digest of the same image without asking the registry again.
+func TestCheckRegistry(t *testing.T) {
+	host, ref := privateRegistry(t)
+	t.Setenv("DOCKER_CONFIG", write(t, map[string]string{"config.json": `{"auths":{"` + host + `":{"auth":"dXNlcjpwYXNzd29yZA=="}}}`}))
+	one := sample(t)
+	other := one
+	one.Arch, other.Arch = "amd64", "arm64"
+	layout := filepath.Join(t.TempDir(), "layout")
+	must(t, mkimage.Layout(layout, one, other))
+	out, err := exec.Command("skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false", "--dest-creds=user:password", "oci:"+layout+":app:1.0", "docker://"+host+"/team/multi:1.0").CombinedOutput()
+	if err != nil {
+		t.Fatalf("skopeo: %v: %s", err, out)
+	}
+	dir := write(t, map[string]string{"policy.yaml": strings.ReplaceAll(gatePolicy, "evil", "x"), "fine.yaml": gatePolicy})
+	env := map[string]string{"SEKISHO_FACTS_DIR": dir + "/facts", "SEKISHO_AUDIT_DIR": dir + "/audit", "GITHUB_ACTOR": "alice", "GITHUB_SHA": "abc"}
+	check := func(want int, args ...string) string {
+		t.Helper()
+		status, out, fail := run(t, env, append([]string{"admit", "check"}, args...)...)
+		if status != want {
+			t.Errorf("%v: status %d: %s%s", args, status, out, fail)
+		}
+		return out + fail
+	}
+	if text := check(3, "--insecure", "--policy", dir+"/policy.yaml", ref); !strings.Contains(text, "package x 1.0.0 is denied") {
+		t.Errorf("it says %s", text)
+	}
+	check(0, "--insecure", "--policy", dir+"/fine.yaml", "registry:"+host+"/team/multi:1.0")
+	_, list, _ := run(t, env, "admit", "facts", "list")
+	if n := strings.Count(list, "sha256:"); n != 3 { // manifest and configuration, which both names share, and the index
+		t.Errorf("facts of %d digests: %s", n, list)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(list), "\n") {
+		digest, _, _ := strings.Cut(line, " ")
+		check(0, "--policy", dir+"/fine.yaml", "registry:gone.example.org/team/app@"+digest) // nobody is asked
+	}
+	_, log, _ := run(t, env, "audit", "show", "--format", "json")
+	if strings.Count(log, "\n") != 5 || !strings.Contains(log, `"actor":"alice"`) || !strings.Contains(log, `"commit":"abc"`) {
+		t.Errorf("audit: %s", log)
+	}
 }

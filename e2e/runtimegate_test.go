@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRuntimeGate puts the gate in the runtime's place of a real engine, by its
@@ -69,6 +70,7 @@ func TestRuntimeGate(t *testing.T) {
 	if status != 0 || !strings.Contains(out, `"result":"allow"`) || !strings.Contains(out, `"container":"`) || !strings.Contains(out, `"image":"app:1.0"`) {
 		t.Errorf("audit: %s", out)
 	}
+	gateUnasked(t, g)
 	stop()
 	g.denied(t, "the gate cannot decide, so the start is denied", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 	g.allowed(t, "exec", "live", "/bin/busybox", "true") // what runs is not hurt
@@ -90,5 +92,103 @@ func TestRuntimeGate(t *testing.T) {
 	}
 	if out, err := exec.Command(dir+"/bin/runc", "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "runc version") {
 		t.Errorf("the runtime is not back: %v %s", err, out)
+	}
+}
+
+// gateUnasked starts containers that nobody asks the engine's API for: of a
+// service, and again by themselves.
+func gateUnasked(t *testing.T, g *guarded) {
+	t.Helper()
+	swarm := fmt.Sprintf("127.0.0.1:%d", port(t))
+	g.allowed(t, "swarm", "init", "--listen-addr", swarm, "--advertise-addr", swarm)
+	g.allowed(t, "service", "create", "--detach", "--no-resolve-image", "--name", "task", "--restart-condition", "none", "--network", "host", "evil:1.0")
+	until(t, "the task of a service is denied", func() bool {
+		_, out := g.docker("service", "ps", "task", "--no-trunc", "--format", "{{.Error}}")
+		return strings.Contains(out, "package evil 1.0.0 is denied")
+	})
+	g.allowed(t, "swarm", "leave", "--force")
+	g.allowed(t, "run", "-d", "--restart=always", "--name", "again", "--network=none", "app:1.0", "/bin/busybox", "true")
+	until(t, "a container that starts again is judged again", func() bool {
+		_, out, _ := run(t, nil, "audit", "show", "--audit", g.dir+"/audit", "--gate", "runc", "--subject", "container/again")
+		return strings.Count(out, "\n") > 2
+	})
+	g.allowed(t, "rm", "-f", "again")
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(60 * time.Second)
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it never was so that %s", what)
+		}
+	}
+}
+
+// TestRuntimeGateContainerd puts the gate in the runtime's place of a real
+// containerd, and moves names while it does not look.
+func TestRuntimeGateContainerd(t *testing.T) {
+	need(t, true, "containerd", "ctr", "runc")
+	dir, err := os.MkdirTemp("", "sekisho-c-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := dir + "/c.sock"
+	self, err := os.Executable()
+	must(t, err)
+	must(t, os.MkdirAll(dir+"/bin", 0o755))
+	must(t, os.Symlink(self, dir+"/bin/runc"))
+	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy, "runtime.yaml": fmt.Sprintf("runtime: /usr/sbin/runc\nsocket: %[1]s/admit.sock\ncontainerd: %[1]s/c.sock\ndeadline: 30s\n", dir),
+		"config.toml": fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n address = %q\n[ttrpc]\n address = %q\n", dir+"/root", dir+"/state", socket, socket+".ttrpc")} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	t.Setenv("SEKISHO_RUNTIME_CONFIG", dir+"/runtime.yaml")
+	t.Setenv("PATH", dir+"/bin:"+os.Getenv("PATH"))
+	env := map[string]string{"CONTAINERD_ADDRESS": socket, "DOCKER_HOST": "unix://" + dir + "/none"}
+	service(t, env, "admit", "node", "serve", "--config", dir+"/admit.yaml", "--socket", dir+"/admit.sock")
+	start(t, func() bool { return exec.Command("ctr", "-a", socket, "version").Run() == nil }, "containerd", "--config", dir+"/config.toml")
+	ctr := func(args ...string) (bool, string) {
+		out, err := exec.Command("ctr", append([]string{"-a", socket, "-n", "team"}, args...)...).CombinedOutput()
+		return err == nil, string(out)
+	}
+	do := func(args ...string) {
+		t.Helper()
+		if ok, out := ctr(args...); !ok {
+			t.Errorf("ctr %v: %s", args, out)
+		}
+	}
+	deny := func(words string, args ...string) {
+		t.Helper()
+		if ok, out := ctr(args...); ok || !strings.Contains(out, words) {
+			t.Errorf("ctr %v: succeeded %v, want a denial with %q: %s", args, ok, words, out)
+		}
+	}
+	do("images", "import", archiveOf(t, "app:1.0", "x"))
+	do("images", "import", archiveOf(t, "evil:1.0", "evil"))
+	const app, evil = "docker.io/library/app:1.0", "docker.io/library/evil:1.0"
+	do("run", "--rm", app, "a", "/bin/busybox", "true")
+	deny("package evil 1.0.0 is denied", "run", "--rm", evil, "b", "/bin/busybox", "true")
+	do("run", "-d", app, "live")
+	t.Cleanup(func() { ctr("task", "rm", "-f", "live") })
+	do("task", "exec", "--exec-id", "e", "live", "/bin/busybox", "true")
+
+	do("container", "create", evil, "moved", "/bin/busybox", "true")
+	do("images", "tag", "--force", app, evil) // the record of the container now names a good image
+	deny("the name moved", "task", "start", "moved")
+
+	coverage := []string{"admit", "coverage", "--config", dir + "/admit.yaml", "--fail", "--format", "json"}
+	if status, out, fail := run(t, env, coverage...); status != 0 || !strings.Contains(out, `"state": "judged"`) || !strings.Contains(out, `"namespace": "team"`) || !strings.Contains(out, "docker\"") {
+		t.Errorf("coverage: status %d %s %s", status, out, fail)
+	}
+	must(t, os.WriteFile(dir+"/runtime.yaml", []byte("runtime: /usr/sbin/runc\nsocket: "+dir+"/none.sock\non_error: allow\n"), 0o600)) // a gate that is open sees nothing
+	do("images", "import", archiveOf(t, "third:1.0", "y"))
+	do("run", "-d", "docker.io/library/third:1.0", "unseen")
+	t.Cleanup(func() { ctr("task", "rm", "-f", "unseen") })
+	if status, out, fail := run(t, env, coverage...); status != 3 || !strings.Contains(out, `"state": "unjudged"`) || !strings.Contains(fail, "1 of 2 running containers") {
+		t.Errorf("coverage: status %d %s %s", status, out, fail)
 	}
 }

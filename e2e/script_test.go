@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "C")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "registry": startRegistry, "push": push, "pushindex": pushIndex, "verifyhead": verifyHead},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "damage": damage, "registry": startRegistry, "push": push, "pushindex": pushIndex, "verifyhead": verifyHead},
 	})
 }
 
@@ -92,6 +93,21 @@ func fails(ts *testscript.TestScript, _ bool, args []string) {
 	if status != args[0] {
 		ts.Fatalf("exit status %s, want %s", status, args[0])
 	}
+}
+
+// damage is "damage DIR": a byte of the first block of each file below it changes.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		data[16] ^= 0x55 // of the first block
+		return os.WriteFile(path, data, 0o644)
+	}))
 }
 
 // truncate is "truncate FILE": the file loses its second half.

@@ -39,6 +39,7 @@ type Alert struct {
 	What      string             `json:"what"`             // a path, a peer
 	Why       string             `json:"why,omitempty"`    // unknown, other content …
 	Output    string             `json:"output,omitempty"` // the rule's own words
+	Note      string             `json:"note,omitempty"`   // key of a text about the count
 	Tags      []string           `json:"tags"`
 	Mode      string             `json:"mode"`            // of the container
 	Response  string             `json:"response"`        // what the policy says
@@ -46,6 +47,7 @@ type Alert struct {
 	Case      string             `json:"case,omitempty"`  // the sealed case
 	Event     *sekisho.Event     `json:"event,omitempty"` // the first
 	Container *sekisho.Container `json:"container,omitempty"`
+	folded    bool
 }
 
 // cause is what folds alerts into one.
@@ -87,11 +89,21 @@ func (f *fold) add(a *Alert) bool {
 		old.Last = a.Time
 		return false
 	}
-	f.number++
-	a.ID, a.Count, a.Last = fmt.Sprintf("%s-%d", a.Time.UTC().Format("20060102T150405"), f.number), 1, a.Time
+	a.ID, a.Count, a.Last = f.next(a), 1, a.Time
 	kept := *a
 	f.open[key] = &kept
 	return true
+}
+
+func (f *fold) name(a *Alert) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next(a)
+}
+
+func (f *fold) next(a *Alert) string {
+	f.number++
+	return fmt.Sprintf("%s-%d", a.Time.UTC().Format("20060102T150405"), f.number)
 }
 
 // due returns alerts whose window is over and that came more than once.
@@ -120,6 +132,11 @@ func (e *Enforcer) alert(a *Alert) {
 	}
 	if a.Tags == nil {
 		a.Tags = []string{}
+	}
+	if a.Note != "" {
+		a.ID, a.Last = e.alerts.name(a), a.Time
+		e.emit(a)
+		return
 	}
 	if e.alerts.add(a) {
 		e.emit(a)

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,11 +50,17 @@ type Match struct {
 	Severity string // low, medium, high, critical
 	Output   string
 	Tags     []string
+	Count    int            // events that it stands for; 0 for one
+	Note     string         // key of a text: repeated, demoted
+	Event    *sekisho.Event // nil for the one that was observed
+	Folded   bool           // told already: to be answered, not to be told
 }
 
-// Rules are detection rules.
+// Rules are detection rules. Observe judges an event; Flush tells what was
+// folded until now.
 type Rules interface {
-	Match(*sekisho.Event) []Match
+	Observe(now time.Time, e *sekisho.Event) []Match
+	Flush(now time.Time) []Match
 }
 
 // Log keeps events.
@@ -68,9 +76,10 @@ type Responder interface {
 }
 
 // Drift tells a file that was only touched from one that differs from the
-// image.
+// image, and knows the script that an interpreter was given.
 type Drift interface {
 	Touched(*sekisho.Event) bool
+	Script(*sekisho.Event) (path string, drifted bool)
 }
 
 // Malware looks for malware in a file of a container; it returns the names of
@@ -107,9 +116,12 @@ type Options struct {
 const (
 	evidenceQueue = 1 << 16
 	judgeQueue    = 1 << 15
-	orderQueue    = 1 << 10
+	orderQueue    = 1 << 8
 	fileQueue     = 1 << 12
 )
+
+// responders work side by side; orders about one container keep their order.
+const responders = 4
 
 // Enforcer is one run of the enforcer.
 type Enforcer struct {
@@ -118,7 +130,7 @@ type Enforcer struct {
 	profiles *profiles
 	evidence *queue[*sekisho.Event]
 	judging  *queue[*sekisho.Event]
-	orders   *queue[*respond.Order]
+	lanes    [responders]*lane
 	files    *queue[file]
 	alerts   *fold
 	cap      *limit
@@ -127,9 +139,9 @@ type Enforcer struct {
 	events   atomic.Uint64
 	failed   atomic.Uint64 // events that the log could not keep
 	mu       sync.Mutex    // of what the judge and housekeeping share
-	sealed   map[string]time.Time
 	seen     *seenFiles
 	lastSave time.Time
+	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
 }
 
 // New makes an enforcer ready: profiles are read, the state of the run before
@@ -149,8 +161,11 @@ func New(o Options) (*Enforcer, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Enforcer{Options: o, profiles: p, table: newTable(), state: st, sealed: map[string]time.Time{}, seen: newSeenFiles(),
-		evidence: newQueue[*sekisho.Event](evidenceQueue), judging: newQueue[*sekisho.Event](judgeQueue), orders: newQueue[*respond.Order](orderQueue), files: newQueue[file](fileQueue)}
+	e := &Enforcer{Options: o, profiles: p, table: newTable(), state: st, seen: newSeenFiles(),
+		evidence: newQueue[*sekisho.Event](evidenceQueue), judging: newQueue[*sekisho.Event](judgeQueue), files: newQueue[file](fileQueue)}
+	for i := range e.lanes {
+		e.lanes[i] = &lane{orders: newQueue[*respond.Order](orderQueue), sealed: map[string]time.Time{}}
+	}
 	e.alerts = newFold(time.Duration(o.Settings.Fold))
 	e.cap = newLimit(o.Settings.Cap.Instances, time.Duration(o.Settings.Cap.Window), st.doc.Acted)
 	return e, nil
@@ -171,8 +186,16 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error { return e.keep() })
 	group.Go(func() error { e.judgeAll(); e.files.close(); return nil })
-	group.Go(func() error { e.scanAll(); e.orders.close(); return nil })
-	group.Go(func() error { e.respondAll(work); return nil })
+	group.Go(func() error {
+		e.scanAll()
+		for _, l := range e.lanes {
+			l.orders.close()
+		}
+		return nil
+	})
+	for _, l := range e.lanes {
+		group.Go(func() error { e.respondAll(work, l); return nil })
+	}
 	ended := make(chan struct{})
 	group.Go(func() error { return e.keepHouse(ended) })
 	err := e.Sensor.Run(ctx, e.Handle)
@@ -202,9 +225,7 @@ func (e *Enforcer) Handle(ev *sekisho.Event) {
 }
 
 func (e *Enforcer) number(ev *sekisho.Event) {
-	if ev.Seq == 0 {
-		ev.Seq = e.seq.Add(1)
-	}
+	ev.Seq = e.seq.Add(1)
 	if ev.Time.IsZero() {
 		ev.Time = e.Now().UTC()
 	}
@@ -222,10 +243,13 @@ func (e *Enforcer) attribute(ev *sekisho.Event) *entry {
 		return nil
 	}
 	entry, news := e.table.see(ev.Container, ev.Time)
-	if ev.Kind == sekisho.EventCgroup && ev.Result < 0 {
-		entry.end(ev.Time)
+	made := false
+	if ev.Kind == sekisho.EventCgroup {
+		if made = ev.Flags == 0; !made && strings.Contains(path.Base(ev.Path), ev.Container.ID) {
+			entry.end(ev.Time)
+		}
 	}
-	if news {
+	if news || made { // a container has several cgroups; each has to be told
 		e.treat(entry)
 	}
 	return entry

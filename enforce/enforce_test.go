@@ -77,7 +77,9 @@ func (r *responder) Act(_ context.Context, o *respond.Order) error {
 
 type rules map[string]enforce.Match // by path of the process
 
-func (r rules) Match(e *sekisho.Event) []enforce.Match {
+func (r rules) Flush(time.Time) []enforce.Match { return nil }
+
+func (r rules) Observe(_ time.Time, e *sekisho.Event) []enforce.Match {
 	if e.Kind != sekisho.EventExec || e.Process == nil {
 		return nil
 	}

@@ -21,8 +21,33 @@ func (e *Enforcer) judgeAll() {
 		for _, ev := range batch {
 			e.judge(ev)
 		}
+		if len(batch) == 0 {
+			e.settle()
+			e.flushRules(e.Now())
+		}
 		clear(batch)
 		batch = batch[:0]
+	}
+	e.settle()
+	e.flushRules(e.Now().Add(365 * 24 * time.Hour))
+}
+
+// settle tells of drift that nothing more was heard about.
+func (e *Enforcer) settle() {
+	if ev := e.pending; ev != nil {
+		e.pending = nil
+		e.tellDrift(ev, profile.Enforce, "")
+	}
+}
+
+func (e *Enforcer) flushRules(now time.Time) {
+	if e.Rules == nil {
+		return
+	}
+	for _, m := range e.Rules.Flush(now) {
+		if m.Event != nil {
+			e.matched(m.Event, m.Event.Container, "", &m)
+		}
 	}
 }
 
@@ -47,11 +72,37 @@ func (e *Enforcer) judge(ev *sekisho.Event) {
 	if x == nil {
 		return // it ended long ago
 	}
+	if x.isCanary() {
+		return
+	}
 	mode, matcher, origins, service, name := x.judgement()
-	drifted := e.drift(ev, mode, origins)
+	ev = e.touched(ev)
+	if e.pending != nil && ev.Kind == sekisho.EventKill && ev.Process == e.pending.Process {
+		e.pending = nil
+	}
+	e.settle()
+	drifted := e.drift(ev, mode, origins) || mode != profile.Learn && len(origins) > 0 && e.script(ev, mode)
 	e.usual(ev, mode, matcher, service, name, drifted)
 	e.match(ev, ev.Container, mode)
 	e.noteFile(ev)
+}
+
+// touched corrects the origin of a file that was copied up with the image's
+// content: for profiles and rules it is the image's. The event that is kept as
+// evidence stays as the kernel told it.
+func (e *Enforcer) touched(ev *sekisho.Event) *sekisho.Event {
+	exec := ev.Kind == sekisho.EventExec && ev.Process != nil && ev.Process.Origin == sekisho.OriginUpper
+	if e.Drift == nil || !exec && (ev.Kind != sekisho.EventMap || ev.Origin != sekisho.OriginUpper) || !e.Drift.Touched(ev) {
+		return ev
+	}
+	out := *ev
+	out.Origin = sekisho.OriginImage
+	if exec {
+		p := *ev.Process
+		p.Origin = sekisho.OriginImage
+		out.Process = &p
+	}
+	return &out
 }
 
 // drift alerts on content that the image does not have, and returns whether
@@ -79,16 +130,42 @@ func (e *Enforcer) drift(ev *sekisho.Event, mode string, origins []string) bool 
 	if stopped == "" && (mode == profile.Learn || class == "" || !slices.Contains(origins, class)) {
 		return false
 	}
-	if stopped == "" && class == settings.Upper && e.Drift != nil && e.Drift.Touched(ev) {
+	if stopped == "" && mode == profile.Enforce && e.pending == nil {
+		e.pending = ev // the kernel tells what it killed right after
+		return true
+	}
+	e.tellDrift(ev, mode, stopped)
+	return true
+}
+
+func (e *Enforcer) tellDrift(ev *sekisho.Event, mode, stopped string) {
+	origin := ev.Origin
+	if origin == "" && ev.Process != nil {
+		origin = ev.Process.Origin
+	}
+	e.respond(&Alert{Kind: KindDrift, Severity: "critical", Rule: "drift", What: subject(ev), Why: origin, Mode: mode, Event: ev, Container: ev.Container, Done: stopped}, settings.OnDrift)
+}
+
+// script alerts on a script of the own layer that an interpreter was given.
+// The kernel does not see it: it is answered after its start.
+func (e *Enforcer) script(ev *sekisho.Event, mode string) bool {
+	if e.Drift == nil {
 		return false
 	}
-	what := ev.Path
-	if what == "" && ev.Process != nil {
-		what = ev.Process.Path
+	path, drifted := e.Drift.Script(ev)
+	if !drifted {
+		return false
 	}
-	a := &Alert{Kind: KindDrift, Severity: "critical", Rule: "drift", What: what, Why: origin, Mode: mode, Event: ev, Container: ev.Container, Done: stopped}
-	e.respond(a, settings.OnDrift)
+	e.respond(&Alert{Kind: KindDrift, Severity: "high", Rule: "drifted script", What: path, Why: sekisho.OriginUpper, Mode: mode, Event: ev, Container: ev.Container}, settings.OnDrift)
 	return true
+}
+
+// subject is the path that an event is about.
+func subject(ev *sekisho.Event) string {
+	if ev.Path == "" && ev.Process != nil {
+		return ev.Process.Path
+	}
+	return ev.Path
 }
 
 // Class is the word of the settings for an origin, "" for one that is no
@@ -108,6 +185,9 @@ func Class(origin string) string {
 // usual learns from an event, or holds it against the profile. What is new is
 // proposed, never taken over.
 func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, service, name string, drifted bool) {
+	if setup(ev) {
+		return
+	}
 	if mode == profile.Learn {
 		e.profiles.learn(service, ev)
 		return
@@ -123,17 +203,30 @@ func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, ser
 	e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: d.Kind, What: d.What, Why: d.Why, Mode: mode, Event: ev, Container: ev.Container}, settings.OnProfile)
 }
 
+// setup says whether a container's runtime did something before it became the
+// container's first program: its own executable has no path in there.
+func setup(ev *sekisho.Event) bool {
+	p := ev.Process
+	return p != nil && ev.Kind != sekisho.EventExec && (p.Path == "/" || p.Path == "" || p.Origin == sekisho.OriginHost)
+}
+
 func (e *Enforcer) match(ev *sekisho.Event, c *sekisho.Container, mode string) {
 	if e.Rules == nil {
 		return
 	}
-	for _, m := range e.Rules.Match(ev) {
-		what := ev.Path
-		if what == "" && ev.Process != nil {
-			what = ev.Process.Path
-		}
-		e.respond(&Alert{Kind: KindRule, Severity: m.Severity, Rule: m.Rule, Output: m.Output, Tags: m.Tags, What: what, Mode: mode, Event: ev, Container: c}, settings.OnRule)
+	for _, m := range e.Rules.Observe(e.Now(), ev) {
+		e.matched(ev, c, mode, &m)
 	}
+}
+
+func (e *Enforcer) matched(ev *sekisho.Event, c *sekisho.Container, mode string, m *Match) {
+	a := &Alert{Kind: KindRule, Severity: m.Severity, Rule: m.Rule, Output: m.Output, Tags: m.Tags, What: subject(ev), Mode: mode, Event: ev, Container: c, Note: m.Note, folded: m.Folded}
+	if m.Note != "" { // a count of what was told and answered already
+		a.Count = m.Count
+		e.alert(a)
+		return
+	}
+	e.respond(a, settings.OnRule)
 }
 
 // What an alert says was done.
@@ -175,9 +268,11 @@ func (e *Enforcer) respond(a *Alert, on string) {
 		if act != settings.Alert {
 			a.Done = DoneOrdered + " " + act
 		}
-		if !e.orders.put(o, act != settings.Alert) && act != settings.Alert {
+		if !e.lane(a.Container.ID).orders.put(o, act != settings.Alert) && act != settings.Alert {
 			a.Done = DoneDropped
 		}
 	}
-	e.alert(a)
+	if !a.folded {
+		e.alert(a)
+	}
 }

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"context"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -59,16 +60,29 @@ func (l *limit) history() map[string][]time.Time {
 	return out
 }
 
-func (e *Enforcer) respondAll(ctx context.Context) {
+// lane is one responder with the orders that wait for it.
+type lane struct {
+	orders *queue[*respond.Order]
+	sealed map[string]time.Time // containers, by when their last case was sealed
+}
+
+// lane is the same for all orders about a container.
+func (e *Enforcer) lane(container string) *lane {
+	h := fnv.New32a()
+	h.Write([]byte(container))
+	return e.lanes[h.Sum32()%responders]
+}
+
+func (e *Enforcer) respondAll(ctx context.Context, l *lane) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	batch := make([]*respond.Order, 0, 1)
-	for e.orders.take(&batch, 1, tick.C) {
-		if n := e.orders.lost(); n > 0 {
+	for l.orders.take(&batch, 1, tick.C) {
+		if n := l.orders.lost(); n > 0 {
 			e.lost("responses", n)
 		}
 		for _, o := range batch {
-			e.carryOut(ctx, o)
+			e.carryOut(ctx, l, o)
 		}
 		clear(batch)
 		batch = batch[:0]
@@ -77,13 +91,13 @@ func (e *Enforcer) respondAll(ctx context.Context) {
 
 // carryOut seals the evidence, then acts. Evidence that cannot be had delays a
 // response no longer than its time, and is told.
-func (e *Enforcer) carryOut(ctx context.Context, o *respond.Order) {
+func (e *Enforcer) carryOut(ctx context.Context, l *lane, o *respond.Order) {
 	if o.Do != settings.Alert && !e.cap.allow(o.Service, o.Container.ID, e.Now()) {
 		e.note("response.capped", o, "denied", nil)
 		e.alert(&Alert{Kind: KindCap, Severity: "critical", Rule: "response left out", What: o.Service, Why: o.Do, Container: o.Container})
 		return
 	}
-	e.seal(ctx, o)
+	e.seal(ctx, l, o)
 	if o.Do == settings.Alert {
 		return
 	}
@@ -102,16 +116,16 @@ func (e *Enforcer) carryOut(ctx context.Context, o *respond.Order) {
 }
 
 // seal seals a case unless one of this container was sealed a moment ago.
-func (e *Enforcer) seal(ctx context.Context, o *respond.Order) {
+func (e *Enforcer) seal(ctx context.Context, l *lane, o *respond.Order) {
 	now := e.Now()
-	last, ok := e.sealed[o.Container.ID]
+	last, ok := l.sealed[o.Container.ID]
 	if ok && now.Sub(last) < time.Duration(e.Settings.Evidence.CaseEach) {
 		return
 	}
-	if len(e.sealed) > maxContainers {
-		clear(e.sealed)
+	if len(l.sealed) > maxContainers {
+		clear(l.sealed)
 	}
-	e.sealed[o.Container.ID] = now
+	l.sealed[o.Container.ID] = now
 	if err := e.Log.Flush(); err != nil {
 		e.Logger.Error("evidence not flushed", "error", err)
 	}

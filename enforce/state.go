@@ -142,8 +142,25 @@ func (e *Enforcer) addLost(class string, n uint64) {
 	}
 }
 
-// Prove takes what canaries showed.
-func (e *Enforcer) Prove(list []Proof) {
+// ProofsFile is where canaries leave what they showed.
+func ProofsFile(state string) string { return filepath.Join(state, "canary.json") }
+
+// WriteProofs leaves what a canary showed for the enforcer.
+func WriteProofs(state string, list []Proof) error {
+	doc, err := json.MarshalIndent(list, "", " ")
+	if err != nil {
+		return fmt.Errorf("write proofs: %w", err)
+	}
+	return replace(ProofsFile(state), doc, 0o600)
+}
+
+// prove takes over what a canary showed since.
+func (e *Enforcer) prove() {
+	data, err := os.ReadFile(ProofsFile(e.state.dir))
+	var list []Proof
+	if err != nil || json.Unmarshal(data, &list) != nil || len(list) > 64 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.state.doc.Proofs = list
@@ -177,6 +194,7 @@ const saveEach = 30 * time.Second
 func (e *Enforcer) housekeeping() error {
 	now := e.Now()
 	e.flushAlerts(false)
+	e.prove()
 	news, err := e.profiles.reload()
 	if news {
 		for _, x := range e.table.all() {
@@ -208,8 +226,13 @@ func (e *Enforcer) Status() *Status {
 	}
 	queues := map[string]int{}
 	lost := map[string]uint64{}
-	for name, q := range map[string]interface{ stats() (int, uint64) }{"evidence": e.evidence, "judging": e.judging, "responses": e.orders, "files": e.files} {
+	for name, q := range map[string]interface{ stats() (int, uint64) }{"evidence": e.evidence, "judging": e.judging, "files": e.files} {
 		queues[name], lost["queue "+name] = q.stats()
+	}
+	for _, l := range e.lanes {
+		n, dropped := l.orders.stats()
+		queues["responses"] += n
+		lost["queue responses"] += dropped
 	}
 	lost["evidence log"] = e.failed.Load()
 	kernel, err := e.Sensor.Counts()

@@ -1,6 +1,8 @@
 package enforce
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +30,7 @@ type entry struct {
 	ended     time.Time
 	forbidden bool   // the kernel was told
 	trouble   string // why it could not be
+	canary    bool   // it is ours, and proves that it is stopped
 }
 
 func (e *entry) container() *sekisho.Container {
@@ -46,6 +49,12 @@ func (e *entry) end(at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ended = at
+}
+
+func (e *entry) isCanary() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.canary
 }
 
 // judgement returns what judging an event needs.
@@ -151,8 +160,13 @@ func (e *Enforcer) treat(x *entry) {
 	if t.Ignore {
 		mode = ""
 	}
+	canary := e.canary(c)
+	if canary {
+		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory, settings.Libraries}}, profile.Enforce, nil
+	}
 	x.mu.Lock()
 	was := x.forbidden
+	x.canary = canary
 	x.treat, x.service, x.mode, x.matcher, x.profile = t, service, mode, m, ""
 	if p != nil {
 		x.profile = p.Name
@@ -173,4 +187,18 @@ func (e *Enforcer) treat(x *entry) {
 		x.trouble = err.Error()
 		e.Logger.Error("drift not forbidden", "container", c.ID, "error", err)
 	}
+}
+
+// CanaryFile is where root leaves the name of the container that is to prove
+// enforcement.
+func CanaryFile(state string) string { return filepath.Join(state, "canary") }
+
+// canary says whether a container is the one that proves enforcement. Its name
+// cannot be guessed: nobody hides behind it.
+func (e *Enforcer) canary(c *sekisho.Container) bool {
+	if !strings.HasPrefix(c.Name, "sekisho-canary-") {
+		return false
+	}
+	name, err := os.ReadFile(CanaryFile(e.Settings.State))
+	return err == nil && string(name) == c.Name
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"mime"
 	"net"
 	"net/http"
@@ -128,7 +129,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, c Certificates, every tim
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	base := func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
-	servers := []*http.Server{{Handler: s.Handler(), TLSConfig: conf, BaseContext: base, ReadHeaderTimeout: headTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10, ErrorLog: nil}}
+	servers := []*http.Server{{Handler: s.Handler(), TLSConfig: conf, BaseContext: base, ReadHeaderTimeout: headTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10, ErrorLog: log.New(io.Discard, "", 0)}}
 	errs := make(chan error, 2)
 	var wait sync.WaitGroup
 	wait.Go(func() { errs <- servers[0].ServeTLS(l.Webhook, "", "") })

@@ -54,6 +54,7 @@ type name struct {
 	err      error
 	at, used time.Time
 	busy     bool
+	strays   bool // it was seen to point elsewhere
 }
 
 // resolve returns what a reference points to. A digest needs no registry
@@ -87,6 +88,14 @@ func (t *tags) resolve(ctx context.Context, ref scope.Reference) (Resolved, erro
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return n.resolved, n.err
+}
+
+// strayed reports whether a tag was seen to move.
+func (t *tags) strayed(ref scope.Reference) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.names[ref.String()]
+	return n != nil && n.strays
 }
 
 func isDone(n *name) bool {
@@ -147,6 +156,7 @@ func (t *tags) ask(ctx context.Context, key string, n *name) {
 		n.resolved, n.err, n.at = r, err, t.now()
 	}
 	n.busy = false
+	n.strays = n.strays || err == nil && from != "" && from != r.Digest
 	if first {
 		close(n.done)
 	}

@@ -47,6 +47,11 @@ func (l *lab) debian(program, document, suite, version string) error {
 	if err != nil {
 		return err
 	}
+	if document == "tracker-from-dsa-dla" {
+		if raw, err = reopened(raw); err != nil {
+			return err
+		}
+	}
 	var t tracker
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return err
@@ -84,6 +89,28 @@ func (l *lab) debian(program, document, suite, version string) error {
 		}
 	}
 	return nil
+}
+
+// reopened takes the fix away of every seventh flaw: the extracts know fixed
+// ones only.
+func reopened(raw []byte) ([]byte, error) {
+	var doc map[string]map[string]map[string]map[string]map[string]any
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, err
+	}
+	n := 0
+	for _, source := range slices.Sorted(maps.Keys(doc)) {
+		for _, cve := range slices.Sorted(maps.Keys(doc[source])) {
+			if n++; n%7 != 0 {
+				continue
+			}
+			for _, release := range doc[source][cve]["releases"] {
+				release["status"] = "open"
+				delete(release, "fixed_version")
+			}
+		}
+	}
+	return json.Marshal(doc)
 }
 
 func (l *lab) ask(program, source, suite, root, db, on string) error {

@@ -36,6 +36,7 @@ func main() {
 type lab struct {
 	data, sekisho, tools, dir string
 	examples, unexplained     int
+	agreed                    int
 	classes                   []string // disagreements, as lines
 }
 
@@ -101,7 +102,7 @@ func (l *lab) compare(tool, on string, theirs, ours set, why func(key string, mi
 		}
 		classes[[2]string{class, "sekisho"}] = append(classes[[2]string{class, "sekisho"}], key)
 	}
-	l.unexplained += bad
+	l.unexplained, l.agreed = l.unexplained+bad, l.agreed+both
 	fmt.Printf("| %s | %s | %d | %d | %d | %d |\n", tool, on, both, len(theirs)-both, len(ours)-both, bad)
 	for _, c := range slices.SortedFunc(maps.Keys(classes), func(a, b [2]string) int { return strings.Compare(a[1]+a[0], b[1]+b[0]) }) {
 		keys := slices.Sorted(slices.Values(classes[c]))

@@ -8,6 +8,7 @@ package detect
 import (
 	"embed"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -185,6 +186,14 @@ func (s *Set) Needs() map[Need][]string {
 	return out
 }
 
+// Names returns the last parts of paths that enabled rules ask about by name:
+// opens to read of other files interest no rule, but for rules by directory.
+func (s *Set) Names() []string { return s.program.Names() }
+
+// Uses reports whether a condition of an enabled rule has the field, as
+// proc.env, which the sensor tells only when it is asked to.
+func (s *Set) Uses(field string) bool { return slices.Contains(s.program.Fields(), field) }
+
 var technique = regexp.MustCompile(`^TA?\d{4}(\.\d{3})?$`)
 
 func techniques(tags []string) []string {
@@ -199,20 +208,22 @@ func techniques(tags []string) []string {
 
 // Matcher evaluates events; it serves one goroutine.
 type Matcher struct {
-	set  *Set
-	m    *program.Matcher
-	hits []int
+	set   *Set
+	m     *program.Matcher
+	hits  []int
+	scans *scans
 }
 
 // NewMatcher returns a matcher; users may be nil.
 func (s *Set) NewMatcher(users field.Users, host string) *Matcher {
-	return &Matcher{set: s, m: s.program.NewMatcher(users, host)}
+	return &Matcher{set: s, m: s.program.NewMatcher(users, host), scans: &scans{seed: maphash.MakeSeed()}}
 }
 
 // Match returns the indices in Rules of the rules that hold. The slice is valid
 // until the next call.
 func (m *Matcher) Match(e *sekisho.Event) []int {
 	m.hits = m.hits[:0]
+	m.m.Context.Ports, m.m.Context.Hosts = m.scans.observe(e)
 	for _, i := range m.m.Match(e) {
 		m.hits = append(m.hits, m.set.index[i])
 	}

@@ -62,6 +62,11 @@ func proc(line string) *sekisho.Process {
 		}
 		p := &sekisho.Process{PID: 1000 - i, ParentPID: 999 - i, InnerPID: 50 - i, Name: name[:min(15, len(name))], Path: path, Args: words, Directory: "/srv",
 			LoginUID: 1<<32 - 1, Origin: sekisho.OriginImage, Started: start.Add(-time.Duration(i) * time.Minute)}
+		if runtime := strings.HasPrefix(name, "runc") || strings.HasPrefix(name, "containerd") || strings.HasPrefix(name, "dockerd") || strings.HasPrefix(name, "buildk"); runtime {
+			p.Origin = sekisho.OriginHost
+		} else {
+			p.Container = box().ID
+		}
 		if first == nil {
 			first = p
 		} else {
@@ -116,7 +121,12 @@ func conn(kind sekisho.EventKind, protocol, remote, line string, mods ...mod) *s
 	}}, mods...)...)
 }
 
-func host(e *sekisho.Event)       { e.Container = nil; e.Process.InnerPID = e.Process.PID }
+func host(e *sekisho.Event) {
+	e.Container = nil
+	for p := e.Process; p != nil; p = p.Parent {
+		p.InnerPID, p.Container = p.PID, ""
+	}
+}
 func privileged(e *sekisho.Event) { e.Container.Privileged = true }
 func tty(e *sekisho.Event)        { e.Process.TTY = 34816 }
 func fails(errno int64) mod       { return func(e *sekisho.Event) { e.Result = -errno } }

@@ -122,6 +122,29 @@ func (r *Responder) pause(ctx context.Context, c *sekisho.Container) error {
 	return err
 }
 
+// Release undoes a pause and a quarantine.
+func (r *Responder) Release(ctx context.Context, c *sekisho.Container) error {
+	if c.Runtime == "docker" && r.Docker != "" {
+		_ = r.docker(ctx, c.ID, "unpause") // it may not be Docker's pause
+	}
+	pids, err := r.pids(c)
+	if err != nil {
+		return err
+	}
+	if len(pids) == 0 {
+		return sekisho.Errorf(sekisho.NotFound, "release %s: it does not run", c.Name)
+	}
+	if name, _, thawed, err := r.freezer(pids[0]); err == nil {
+		if err := os.WriteFile(name, []byte(thawed), 0); err != nil {
+			return fmt.Errorf("release %s: %w", c.Name, err)
+		}
+	}
+	if err := r.Restore(c); err != nil && sekisho.KindOf(err) != sekisho.Unavailable {
+		return err
+	}
+	return nil
+}
+
 // stop ends the container: by Docker where it is Docker's, so that it is not
 // started again, else by killing its first process. An orchestrator may start
 // another instance.

@@ -20,3 +20,6 @@ func (r *Responder) freeze(int) (func(), error)                      { return ni
 
 // Restore undoes a quarantine.
 func (r *Responder) Restore(*sekisho.Container) error { return notHere() }
+
+// Release undoes a pause and a quarantine.
+func (r *Responder) Release(context.Context, *sekisho.Container) error { return notHere() }

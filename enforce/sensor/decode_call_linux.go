@@ -1,6 +1,7 @@
 package sensor
 
 import (
+	"bytes"
 	"net/netip"
 	"path"
 
@@ -23,6 +24,9 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 	e.File, e.Flags, e.Mode, e.UID, e.GID, e.Number, e.Target = int(x.File), x.Flags, x.Mode, x.EUID, x.EGID, int64(x.Number), int(x.Target)
 	e.Origin = origin(x.Origin)
 	e.Path, e.Other = absolute(base, first), absolute(base2, second)
+	if bytes.Contains(first, []byte("..")) {
+		e.Raw = string(first) // rules look for paths that climb
+	}
 	switch e.Kind {
 	case sekisho.EventUnlink:
 		if e.Syscall == "unlinkat" && e.Flags&removeDir != 0 {

@@ -61,6 +61,14 @@ func (s *Settings) Respond(on, rule, severity string, c *sekisho.Container) stri
 	return do
 }
 
+// Answers says whether any response but an alert may follow a rule.
+func (s *Settings) Answers(on, rule, severity string) bool {
+	return slices.ContainsFunc(s.Responses, func(r Response) bool {
+		return r.Do != Alert && (len(r.On) == 0 || slices.Contains(r.On, on)) && (r.Severity == "" || Rank(severity) >= Rank(r.Severity)) &&
+			(len(r.Rules) == 0 || slices.ContainsFunc(r.Rules, func(p string) bool { return Glob(p, rule) }))
+	})
+}
+
 func hardness(do string) int {
 	return slices.Index([]string{Alert, Kill, Quarantine, Pause, Stop}, do)
 }

@@ -53,6 +53,7 @@ type Settings struct {
 	Drift     []string   `yaml:"drift"`     // origins that may not run; all when left out
 	Workloads []Workload `yaml:"workloads"` // the first that fits counts
 	Rules     Rules      `yaml:"rules"`
+	Files     bool       `yaml:"files"`     // every file that is written is told, for profiles; this costs each system call of the host a little
 	Responses []Response `yaml:"responses"` // every one that fits counts; the hardest is done
 	Cap       Cap        `yaml:"cap"`
 	Evidence  Evidence   `yaml:"evidence"`

@@ -101,7 +101,11 @@ func (g *gatherer) image(i *rule.Image, x *Index, r *request) {
 	known(g, &i.Scanned, m.Scanned, "image", "scanned")
 	known(g, &i.Base, m.Base, "image", "base")
 	known(g, &i.SBOM, m.SBOM, "image", "sbom")
-	known(g, &i.TagImmutable, m.TagImmutable, "image", "tag_immutable")
+	if r.TagFixed != nil {
+		i.TagImmutable = *r.TagFixed
+	} else {
+		known(g, &i.TagImmutable, m.TagImmutable, "image", "tag_immutable")
+	}
 	if m.Scanned == nil {
 		g.lacks("image", "unread")
 		g.lacks("image", "os")

@@ -329,10 +329,16 @@ func (c *provenanceControl) judge(x *Index, _ *request, j *judgement) {
 
 // approvalControl: somebody other than the author approved the image.
 type approvalControl struct {
-	MaxDays int `yaml:"max_days"`
+	MaxDays int    `yaml:"max_days"`
+	Running string `yaml:"running"` // keep or stop: what an approval that ended means for what runs already
 }
 
-func (c *approvalControl) ready() error { return between("max_days", c.MaxDays, 0, 3650) }
+func (c *approvalControl) ready() error {
+	if c.Running != "" && c.Running != "keep" && c.Running != "stop" {
+		return fmt.Errorf("running: %q is none of keep, stop", c.Running)
+	}
+	return between("max_days", c.MaxDays, 0, 3650)
+}
 
 func (c *approvalControl) judge(x *Index, r *request, j *judgement) {
 	if x.image.Approvals == nil {
@@ -353,12 +359,18 @@ func (c *approvalControl) judge(x *Index, r *request, j *judgement) {
 	}
 }
 
-// holds reports whether an approval counts, and tells why not.
+// holds reports whether an approval counts, and tells why not. One that has
+// ended stops what is new; what was let in under it keeps restarting and
+// scaling, unless the policy says otherwise.
 func (c *approvalControl) holds(a *fact.Approval, r *request, j *judgement) bool {
 	who := []string{"approver", a.Approver}
+	ended := a.Lapsed != "" || !a.Until.IsZero() && !r.Now.Before(a.Until) || c.MaxDays > 0 && r.Now.Sub(a.Time) > time.Duration(c.MaxDays)*24*time.Hour
+	keep := ended && r.Again && c.Running != "stop"
 	switch {
 	case a.Approver == "" || a.Approver == a.Author:
 		j.fail("own", append(who, "author", a.Author)...)
+	case keep: // it was let in while the approval held
+		return a.Environment == "" || r.Environment != nil && a.Environment == *r.Environment
 	case a.Lapsed != "":
 		j.fail("lapsed", append(who, "why", a.Lapsed)...)
 	case !a.Until.IsZero() && !r.Now.Before(a.Until):
@@ -414,9 +426,13 @@ func (tagImmutableControl) judge(x *Index, r *request, j *judgement) {
 	if ref == nil || ref.Digest != "" {
 		return // a digest does not move
 	}
-	if x.image.TagImmutable == nil {
+	fixed := x.image.TagImmutable
+	if r.TagFixed != nil {
+		fixed = r.TagFixed
+	}
+	if fixed == nil {
 		j.missing("tag_immutable")
-	} else if !*x.image.TagImmutable {
+	} else if !*fixed {
 		j.fail("fail", "tag", ref.Tag, "registry", ref.Registry)
 	}
 }

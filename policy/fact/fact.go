@@ -117,7 +117,9 @@ type Request struct {
 	Name        *scope.Reference `json:"-"`                   // Reference, when it has been read already
 	Environment *string          `json:"environment,omitempty"`
 	Host        *string          `json:"host,omitempty"`
-	Workload    *Workload        `json:"workload,omitempty"` // nil when an image is judged on its own
+	Again       bool             `json:"again,omitempty"`     // what was let in before starts once more: a restart, a further copy
+	TagFixed    *bool            `json:"tag_fixed,omitempty"` // the gate knows that the tag cannot be moved, or saw it moved; wins over Image.TagImmutable
+	Workload    *Workload        `json:"workload,omitempty"`  // nil when an image is judged on its own
 }
 
 // Workload is how the image is to run: one container with what it inherits.

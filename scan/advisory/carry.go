@@ -202,7 +202,11 @@ func (s *Store) bring(u *Unpacked, seg SegmentInfo, open func(SegmentInfo) (io.R
 	}
 	u.Segments++
 	u.Bytes += seg.Size
-	return cmp.Or(s.openable(seg), syncDir(filepath.Dir(to)))
+	f, err := openSegment(s.dir, seg, s.cache)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(f.close(), syncDir(filepath.Dir(to)))
 }
 
 // receive writes a segment to a file of its own and checks its sum.

@@ -133,7 +133,24 @@ func (db *DB) Find(ecosystem, name string) ([]Found, error) {
 // file once. It calls see with each record and the index of its name, feed by
 // feed, not in order of names.
 func (db *DB) FindAll(ecosystem string, names []string, see func(i int, f Found)) error {
-	for _, s := range db.now.Load().by[place{KindRecords, ecosystem}] {
+	return db.all(place{KindRecords, ecosystem}, "", names, func(feed string, i int, values [][]byte) error {
+		for _, v := range values {
+			found := Found{Feed: feed, Record: Record{Ecosystem: ecosystem, Package: names[i]}}
+			if err := decodeRecord(v, &found.Record); err != nil {
+				return err
+			}
+			see(i, found)
+		}
+		return nil
+	})
+}
+
+// all finds the values of many keys, of the named feed or of all.
+func (db *DB) all(p place, feed string, keys []string, see func(feed string, i int, values [][]byte) error) error {
+	for _, s := range db.now.Load().by[p] {
+		if feed != "" && s.Feed != feed {
+			continue
+		}
 		f, err := db.segment(s)
 		if err != nil {
 			return err
@@ -141,17 +158,7 @@ func (db *DB) FindAll(ecosystem string, names []string, see func(i int, f Found)
 		if f == nil {
 			continue
 		}
-		err = f.table.FindAll(names, func(i int, values [][]byte) error {
-			for _, v := range values {
-				found := Found{Feed: s.Feed, Record: Record{Ecosystem: ecosystem, Package: names[i]}}
-				if err := decodeRecord(v, &found.Record); err != nil {
-					return err
-				}
-				see(i, found)
-			}
-			return nil
-		})
-		if err != nil {
+		if err := f.table.FindAll(keys, func(i int, values [][]byte) error { return see(s.Feed, i, values) }); err != nil {
 			return hinted(err)
 		}
 	}
@@ -173,6 +180,20 @@ func (db *DB) Detail(feed, group, id string) (Detail, bool, error) {
 	d := Detail{Group: group}
 	ok, err := db.one(place{KindDetails, group}, feed, id, func(b []byte) error { return decodeDetail(b, &d) })
 	return d, ok, err
+}
+
+// Details returns what a feed says about many flaws at once and reads each part
+// of a file once. It calls see with each detail and the index of its id, not in
+// order.
+func (db *DB) Details(feed, group string, ids []string, see func(i int, d Detail)) error {
+	return db.all(place{KindDetails, group}, feed, ids, func(_ string, i int, values [][]byte) error {
+		d := Detail{Group: group}
+		err := decodeDetail(values[len(values)-1], &d)
+		if err == nil {
+			see(i, d)
+		}
+		return err
+	})
 }
 
 // Text returns a feed's long text about a flaw.

@@ -160,7 +160,7 @@ func (s *Store) State(feed string) State {
 		return State{}
 	}
 	for _, seg := range m.Segments {
-		if seg.Feed == feed && s.openable(seg) != nil {
+		if seg.Feed == feed && s.sound(seg) != nil {
 			return State{}
 		}
 	}
@@ -171,13 +171,14 @@ func (s *Store) State(feed string) State {
 	return st.State
 }
 
-// openable opens and closes a segment.
-func (s *Store) openable(seg SegmentInfo) error {
-	f, err := openSegment(s.dir, seg, s.cache)
-	if err != nil {
-		return err
+// sound reports a segment that is not what was written: one that only its blocks'
+// sums would tell of must not stay because its source has not changed.
+func (s *Store) sound(seg SegmentInfo) error {
+	sum, err := sumFile(s.path(seg.File()), seg.Size)
+	if err == nil && sum != seg.SHA256 {
+		err = sekisho.Errorf(sekisho.Corrupt, "segment %s does not match its sum", seg.File())
 	}
-	return f.close()
+	return err
 }
 
 // Failed remembers that an update of a feed did not succeed. What was known

@@ -79,13 +79,13 @@ type spoken struct {
 
 // outspoken drops what the mainline says about flaws of which the target's own
 // stream speaks; where it does not, the note tells.
-func (m *matcher) outspoken(at int, list []verdict) []verdict {
+func (m *matcher) outspoken(at int, list []*verdict) []*verdict {
 	if !m.stream {
 		return list
 	}
-	list = slices.DeleteFunc(list, func(v verdict) bool { return ofMainline(&v.record) && m.heard[spoken{at, v.record.ID}] })
+	list = slices.DeleteFunc(list, func(v *verdict) bool { return ofMainline(&v.record) && m.heard[spoken{at, v.record.ID}] })
 	for i := range list {
-		if v := &list[i]; v.status == sekisho.StatusFixed && ofMainline(&v.record) {
+		if v := list[i]; v.status == sekisho.StatusFixed && ofMainline(&v.record) {
 			v.note = joined(v.note, "fixed in the mainline; nothing is said of the extended stream")
 		}
 	}

@@ -11,18 +11,10 @@ import (
 	"sekisho/scan/version"
 )
 
-// detail is a looked-up detail; ok is false when there is none.
-type detail struct {
-	advisory.Detail
-	ok bool
-}
-
 // findings words what speaks against one package.
-func (m *matcher) findings(p *sekisho.Package, list []verdict, scheme version.Scheme) ([]sekisho.Finding, error) {
-	all := flaws(list)
-	all = slices.DeleteFunc(all, func(f flaw) bool { _, bad := f.decisive(); return !bad })
+func (m *matcher) findings(p *sekisho.Package, all []flaw, scheme version.Scheme) ([]sekisho.Finding, error) {
 	up := upgrade(all, scheme)
-	var out []sekisho.Finding
+	out := make([]sekisho.Finding, 0, len(all))
 	for i := range all {
 		x, err := m.finding(p, &all[i], scheme)
 		if err != nil {
@@ -57,18 +49,25 @@ func (m *matcher) finding(p *sekisho.Package, f *flaw, scheme version.Scheme) (s
 			x.Vulnerable.Fixed = w.record.Fixed
 		}
 	}
-	ids := slices.Clone(f.ids)
+	ids, erratum := slices.Clone(f.ids), ""
 	for _, w := range f.verdicts {
-		d, err := m.detail(w.feed, advisory.Group(w.record.Ecosystem), w.record.ID)
-		if err != nil {
-			return x, err
+		d := m.details[w.subject()]
+		if d == nil {
+			continue
 		}
 		ids = append(ids, d.Aliases...)
+		if slices.Contains(w.record.Advisories, w.record.ID) { // what an erratum is called tells of all that it fixes
+			erratum = cmp.Or(erratum, d.Title)
+			untitled := *d
+			untitled.Title, untitled.TitleJA = "", ""
+			d = &untitled
+		}
 		enrich(&x, w.feed, d)
 	}
 	if err := m.signals(&x, ids); err != nil {
 		return x, err
 	}
+	x.Title = cmp.Or(x.Title, erratum)
 	m.settle(&x, ids)
 	return x, nil
 }
@@ -77,7 +76,7 @@ func (m *matcher) ecosystem(p *sekisho.Package) string { return Ecosystem(p.Type
 
 // places names the files that tell of the package, of a Go program's those that
 // hold the flaw, and who brought them.
-func (m *matcher) places(p *sekisho.Package, v verdict) (first sekisho.Location, others []sekisho.Location) {
+func (m *matcher) places(p *sekisho.Package, v *verdict) (first sekisho.Location, others []sekisho.Location) {
 	first = sekisho.Location{Layer: p.Layer, Changed: p.Changed}
 	for _, layer := range m.report.Target.Layers {
 		if layer.DiffID == p.Layer && p.Layer != "" {
@@ -98,7 +97,7 @@ func (m *matcher) places(p *sekisho.Package, v verdict) (first sekisho.Location,
 	return first, others
 }
 
-func (m *matcher) why(p *sekisho.Package, v verdict, scheme version.Scheme) sekisho.Match {
+func (m *matcher) why(p *sekisho.Package, v *verdict, scheme version.Scheme) sekisho.Match {
 	w := sekisho.Match{Feed: v.feed, Record: v.record.ID, Ecosystem: v.record.Ecosystem, Package: v.record.Package, Installed: v.installed,
 		Range: v.hit, Scheme: string(scheme), Module: v.record.Module, Note: v.note}
 	if v.record.Source && v.record.Package != p.Name {
@@ -124,19 +123,6 @@ func reached(f *flaw) string {
 	return answer
 }
 
-func (m *matcher) detail(feed, group, id string) (detail, error) {
-	key := feed + "\x00" + group + "\x00" + id
-	if d, ok := m.details[key]; ok {
-		return d, nil
-	}
-	d, ok, err := m.db.Detail(feed, group, id)
-	if err != nil {
-		return detail{}, err
-	}
-	m.details[key] = detail{d, ok}
-	return m.details[key], nil
-}
-
 // signals adds what others say about the CVE, and what is known of its
 // exploitation.
 func (m *matcher) signals(x *sekisho.Finding, ids []string) error {
@@ -145,11 +131,7 @@ func (m *matcher) signals(x *sekisho.Finding, ids []string) error {
 			continue
 		}
 		for _, feed := range m.Enrich {
-			d, err := m.detail(feed, "", id)
-			if err != nil {
-				return err
-			}
-			enrich(x, feed, d)
+			enrich(x, feed, m.details[subject{feed, "", id}])
 		}
 		s, err := m.db.Signal(id)
 		if err != nil {
@@ -166,8 +148,8 @@ func (m *matcher) signals(x *sekisho.Finding, ids []string) error {
 }
 
 // enrich adds one source's words; who spoke first about a thing keeps it.
-func enrich(x *sekisho.Finding, feed string, d detail) {
-	if !d.ok {
+func enrich(x *sekisho.Finding, feed string, d *advisory.Detail) {
+	if d == nil {
 		return
 	}
 	x.Title, x.TitleJA = cmp.Or(x.Title, d.Title), cmp.Or(x.TitleJA, d.TitleJA)
@@ -216,11 +198,13 @@ func (m *matcher) settle(x *sekisho.Finding, ids []string) {
 }
 
 // compactRatings leaves one rating a source: its own word before what its CVSS
-// score amounts to.
+// score amounts to. The same word again, of the same severity, is the same rating.
 func compactRatings(list []sekisho.Rating) []sekisho.Rating {
 	out := list[:0:0]
 	for _, r := range list {
-		i := slices.IndexFunc(out, func(o sekisho.Rating) bool { return o.Source == r.Source })
+		i := slices.IndexFunc(out, func(o sekisho.Rating) bool {
+			return o.Source == r.Source || r.Word != "" && o.Word == r.Word && o.Severity == r.Severity
+		})
 		if i < 0 {
 			out = append(out, r)
 		} else if out[i].Severity == sekisho.Unknown {

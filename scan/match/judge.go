@@ -25,38 +25,39 @@ type verdict struct {
 // candidate judges a record that was found under a name of the package. A
 // source package's record is compared with the source's version, and a binary's
 // name says nothing about a source of the same name, nor the other way round.
-func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (verdict, bool) {
+func (m *matcher) candidate(p *sekisho.Package, name, ecosystem, feed string, r *advisory.Record, scheme version.Scheme) (*verdict, bool) {
 	n := namesOf(p, ecosystem)
 	known, installed := n.binaries, n.version
 	if r.Source {
 		known, installed = []string{n.source}, n.sourceVersion
 	}
 	if !slices.ContainsFunc(known, func(k string) bool { return advisory.Normalise(ecosystem, k) == name }) {
-		return verdict{}, false
+		return nil, false
 	}
 	return m.judge(p, feed, r, installed, scheme)
 }
 
 // judge compares the version with one record.
-func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, installed string, scheme version.Scheme) (verdict, bool) {
-	v := verdict{feed: feed, installed: installed, status: r.Status, note: r.Note}
+func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, installed string, scheme version.Scheme) (*verdict, bool) {
 	note, ok := m.means(p, r)
 	if !ok {
-		return v, false
+		return nil, false
 	}
-	v.note = joined(v.note, note)
-	if r.Status == sekisho.StatusNotAffected {
-		v.record = *r
-		return v, true
+	cleared := r.Status == sekisho.StatusNotAffected
+	hit, unknown := cleared, false
+	if !cleared {
+		hit, unknown = within(r, installed, scheme)
 	}
-	hit, unknown := within(r, installed, scheme)
 	if !hit {
-		return v, false
+		return nil, false
+	}
+	v := &verdict{feed: feed, record: *r, installed: installed, status: r.Status, note: joined(r.Note, note)}
+	if cleared {
+		return v, true
 	}
 	if unknown {
 		v.status = sekisho.StatusUnknown
 	}
-	v.record = *r
 	v.hit, v.fixes = intervals(r, installed, scheme)
 	if v.status == "" || v.status == sekisho.StatusFixed && len(v.fixes) == 0 {
 		v.status = sekisho.StatusAffected
@@ -64,7 +65,7 @@ func (m *matcher) judge(p *sekisho.Package, feed string, r *advisory.Record, ins
 			v.status = sekisho.StatusFixed
 		}
 	}
-	m.pro(r, &v)
+	m.pro(r, v)
 	v.reachable, v.holders = m.reach(p, r)
 	return v, true
 }

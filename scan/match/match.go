@@ -23,8 +23,9 @@ type Database interface {
 	Find(ecosystem string, names []string, each func(i int, feed string, r *advisory.Record)) error
 	// Feeds names the feeds that know the ecosystem; none means not covered.
 	Feeds(ecosystem string) []string
-	// Detail returns what a feed's record says about the flaw.
-	Detail(feed, group, id string) (advisory.Detail, bool, error)
+	// Details calls each for what a feed's records say about flaws; i is the
+	// place of the id. Flaws that it knows nothing about are passed over.
+	Details(feed, group string, ids []string, each func(i int, d advisory.Detail)) error
 	// Signal returns what is known of a CVE's exploitation.
 	Signal(cve string) (advisory.Signal, error)
 }
@@ -46,7 +47,7 @@ type Options struct {
 // Match adds the vulnerabilities of the report's packages to its findings, and
 // says in Coverage what was and what was not judged.
 func Match(db Database, r *sekisho.Report, o Options) error {
-	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[string]detail{}, verdicts: map[int][]verdict{}}
+	m := &matcher{db: db, Options: o, report: r, covers: map[string]*sekisho.Cover{}, details: map[subject]*advisory.Detail{}, verdicts: map[int][]*verdict{}}
 	m.distribution, m.substitute = Distribution(r.Target.OS)
 	m.stream, m.heard = streamOnly(o.Repositories), map[spoken]bool{}
 	questions := m.questions()
@@ -55,8 +56,17 @@ func Match(db Database, r *sekisho.Report, o Options) error {
 			return err
 		}
 	}
+	all := m.flaws()
+	if err := m.learn(all); err != nil {
+		return err
+	}
+	n := 0
+	for _, list := range all {
+		n += len(list)
+	}
+	r.Findings = slices.Grow(r.Findings, n)
 	for i := range r.Packages {
-		if err := m.answer(&r.Packages[i], m.outspoken(i, m.verdicts[i])); err != nil {
+		if err := m.answer(&r.Packages[i], all[i]); err != nil {
 			return err
 		}
 	}
@@ -71,10 +81,10 @@ type matcher struct {
 	distribution string
 	substitute   bool                      // of a distribution that is not known itself
 	covers       map[string]*sekisho.Cover // by ecosystem
-	details      map[string]detail         // by feed, group and id
-	verdicts     map[int][]verdict         // by place of the package
-	stream       bool                      // the target follows an extended stream of Red Hat's, not the mainline
-	heard        map[spoken]bool           // flaws of which that stream speaks
+	details      map[subject]*advisory.Detail
+	verdicts     map[int][]*verdict // by place of the package
+	stream       bool               // the target follows an extended stream of Red Hat's, not the mainline
+	heard        map[spoken]bool    // flaws of which that stream speaks
 }
 
 // question is one name that is looked up, and the packages that it may be about.
@@ -160,7 +170,7 @@ func (m *matcher) ask(ecosystem string, list []question) error {
 }
 
 // answer turns what speaks against a package into findings.
-func (m *matcher) answer(p *sekisho.Package, list []verdict) error {
+func (m *matcher) answer(p *sekisho.Package, list []flaw) error {
 	if len(list) == 0 {
 		return nil
 	}

@@ -41,9 +41,13 @@ func (k known) Feeds(ecosystem string) (feeds []string) {
 	return feeds
 }
 
-func (k known) Detail(feed, _, id string) (advisory.Detail, bool, error) {
-	d, ok := k.details[feed+" "+id]
-	return d, ok, nil
+func (k known) Details(feed, _ string, ids []string, each func(int, advisory.Detail)) error {
+	for i, id := range ids {
+		if d, ok := k.details[feed+" "+id]; ok {
+			each(i, d)
+		}
+	}
+	return nil
 }
 
 func (k known) Signal(cve string) (advisory.Signal, error) { return k.signals[cve], nil }
@@ -108,6 +112,10 @@ func TestSourceVersion(t *testing.T) {
 	r.Source = true
 	db := known{records: map[string][]advisory.Record{"debian": {r}}}
 	if got := told(report(t, db, nil, deb("gcc", "4:12.2.0-3", "gcc-defaults", "1.202"))); got != "gcc CVE-1 fixed 1.203" {
+		t.Errorf("got %q", got)
+	}
+	// a bill of materials that names no source
+	if got := told(report(t, db, nil, deb("gcc-defaults", "1.202", "", ""))); got != "gcc-defaults CVE-1 fixed 1.203" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -267,5 +275,28 @@ func TestSeverity(t *testing.T) {
 		if x.Severity != want[x.ID] || x.CVSS[0].Score != 9.8 {
 			t.Errorf("%s: %s, want %s; CVSS %+v", x.ID, x.Severity, want[x.ID], x.CVSS)
 		}
+	}
+}
+
+// TestTitle holds that an erratum's title, which tells of all that it fixes,
+// stands for a flaw only where nobody tells of the flaw itself.
+func TestTitle(t *testing.T) {
+	a, b := fixed("ALSA-2024:1", "AlmaLinux:9", "x", "2"), fixed("ALSA-2024:1", "AlmaLinux:9", "x", "2")
+	for i, r := range []*advisory.Record{&a, &b} {
+		r.Aliases, r.Advisories = []string{[]string{"CVE-2024-1", "CVE-2024-2"}[i]}, []string{"ALSA-2024:1"}
+		r.Rating, r.Severity = "Important", string(sekisho.High)
+	}
+	db := known{records: map[string][]advisory.Record{"osv-almalinux": {a, b}}, details: map[string]advisory.Detail{
+		"osv-almalinux ALSA-2024:1": {ID: "ALSA-2024:1", Title: "Important: x update", Ratings: []sekisho.Rating{{Source: "almalinux", Severity: sekisho.High, Word: "Important"}}},
+		"nvd CVE-2024-1":            {ID: "CVE-2024-1", Title: "Overflow in x"}}}
+	r := report(t, db, &sekisho.OS{ID: "almalinux", Version: "9.4"}, rpm("x", "1"))
+	want := map[string]string{"CVE-2024-1": "Overflow in x", "CVE-2024-2": "Important: x update"}
+	for _, x := range r.Findings {
+		if x.Title != want[x.ID] || len(x.Ratings) != 1 || len(x.Sources) != 2 {
+			t.Errorf("%s: %q, ratings %+v, sources %+v", x.ID, x.Title, x.Ratings, x.Sources)
+		}
+	}
+	if len(r.Findings) != 2 {
+		t.Errorf("%d findings", len(r.Findings))
 	}
 }

@@ -13,7 +13,7 @@ import (
 // speaks about it.
 type flaw struct {
 	ids      []string // the preferred first
-	verdicts []verdict
+	verdicts []*verdict
 }
 
 // ids returns the names of the flaw that a verdict is about. An erratum's own
@@ -27,7 +27,7 @@ func (v *verdict) ids() []string {
 }
 
 // flaws joins verdicts that share a name.
-func flaws(list []verdict) []flaw {
+func flaws(list []*verdict) []flaw {
 	parent := make([]int, len(list))
 	var find func(int) int
 	find = func(i int) int {
@@ -92,7 +92,7 @@ var weight = []string{sekisho.StatusFixed, sekisho.StatusAffected, sekisho.Statu
 // decisive returns the verdict that speaks for the flaw, or false when the
 // vendor clears the package: a statement that it is not affected outweighs other
 // records of the same feed, and those of feeds about other people's builds.
-func (f *flaw) decisive() (verdict, bool) {
+func (f *flaw) decisive() (*verdict, bool) {
 	best := -1
 	for i, v := range f.verdicts {
 		if v.status == sekisho.StatusNotAffected {
@@ -105,7 +105,7 @@ func (f *flaw) decisive() (verdict, bool) {
 	return f.verdicts[best], true
 }
 
-func rank(v verdict) int {
+func rank(v *verdict) int {
 	r := slices.Index(weight, v.status)
 	if slices.Contains(v.record.Repositories, pro) {
 		r += len(weight) // the ordinary repositories speak first
@@ -130,18 +130,29 @@ func (f *flaw) fixes(scheme version.Scheme) []string {
 }
 
 // upgrade returns the smallest of the fixed versions that no flaw holds any
-// more, flaws without any fix aside; "" when there is none.
+// more, flaws without any fix aside; "" when there is none. The flaw whose first
+// fix comes last is asked first: it refuses most candidates alone.
 func upgrade(list []flaw, scheme version.Scheme) string {
-	var candidates []string
-	for i := range list {
-		candidates = append(candidates, list[i].fixes(scheme)...)
+	type fixable struct {
+		*flaw
+		first string
 	}
-	slices.SortFunc(candidates, func(a, b string) int {
+	order := func(a, b string) int {
 		c, _ := version.Compare(scheme, a, b)
 		return cmp.Or(c, strings.Compare(a, b))
-	})
+	}
+	var fixables []fixable
+	var candidates []string
+	for i := range list {
+		if fixes := list[i].fixes(scheme); len(fixes) > 0 {
+			fixables = append(fixables, fixable{&list[i], fixes[0]})
+			candidates = append(candidates, fixes...)
+		}
+	}
+	slices.SortFunc(fixables, func(a, b fixable) int { return order(b.first, a.first) })
+	slices.SortFunc(candidates, order)
 	for _, c := range slices.Compact(candidates) {
-		if !slices.ContainsFunc(list, func(f flaw) bool { return len(f.fixes(scheme)) > 0 && f.has(c, scheme) }) {
+		if !slices.ContainsFunc(fixables, func(f fixable) bool { return f.has(c, scheme) }) {
 			return c
 		}
 	}
@@ -150,7 +161,7 @@ func upgrade(list []flaw, scheme version.Scheme) string {
 
 // has reports whether a version still has the flaw.
 func (f *flaw) has(v string, scheme version.Scheme) bool {
-	return slices.ContainsFunc(f.verdicts, func(x verdict) bool {
+	return slices.ContainsFunc(f.verdicts, func(x *verdict) bool {
 		if x.status == sekisho.StatusNotAffected || len(x.fixes) == 0 {
 			return false
 		}

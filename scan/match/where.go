@@ -159,6 +159,9 @@ func namesOf(p *sekisho.Package, ecosystem string) names {
 			}
 		}
 	}
+	if n.source == "" && (p.Type == "deb" || p.Type == "apk" || p.Type == "rpm") {
+		n.source = p.Name // deb-control(5): no Source field is a source of the same name; bills of materials often have none
+	}
 	if n.sourceVersion == "" {
 		n.sourceVersion = p.Version
 	}

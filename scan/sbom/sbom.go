@@ -60,7 +60,7 @@ func parse(data []byte) (*sekisho.Report, error) {
 		if err := json.Unmarshal(data, &r); err != nil {
 			return nil, position(data, err)
 		}
-		return &sekisho.Report{Target: sekisho.Target{OS: r.Target.OS}, Packages: r.Packages}, nil
+		return &sekisho.Report{Target: sekisho.Target{OS: r.Target.OS, Platform: r.Target.Platform, Repositories: r.Target.Repositories}, Packages: r.Packages}, nil
 	case head.BomFormat == "CycloneDX":
 		var b bom
 		if err := json.Unmarshal(data, &b); err != nil {

@@ -2,10 +2,14 @@ package sbom_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"sekisho"
 	"sekisho/report/format"
 	"sekisho/scan/sbom"
 )
@@ -77,4 +81,23 @@ func FuzzRead(f *testing.F) {
 			t.Error("neither report nor error")
 		}
 	})
+}
+
+// TestStoredReport holds that a report is an inventory that can be judged again
+// as well as the image: what decides about a package is still there.
+func TestStoredReport(t *testing.T) {
+	r := sekisho.Report{Schema: sekisho.ReportSchema, Target: sekisho.Target{Kind: "image", Reference: "x", Platform: "linux/amd64", OS: &sekisho.OS{ID: "rhel", Version: "8.6"}, Repositories: []string{"rhel-8-for-x86_64-appstream-eus-rpms"}},
+		Packages: []sekisho.Package{{Name: "nodejs", Version: "1:18.1.0-1.module+el8.6.0+1+a", Type: "rpm", PURL: "pkg:rpm/redhat/nodejs@18.1.0", Arch: "x86_64", Module: "nodejs:18:1:a",
+			Source: sekisho.Source{Name: "nodejs", Version: "1:18.1.0-1"}, Owner: "rpm:nodejs", NoCode: true, Found: sekisho.Installed, Locations: []string{"var/lib/rpm/Packages"}}}}
+	data, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sbom.Read(bytes.NewReader(data), "report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.Packages, r.Packages) || !slices.Equal(got.Target.Repositories, r.Target.Repositories) || got.Target.Platform != r.Target.Platform {
+		t.Errorf("got %+v of %+v", got.Packages, got.Target)
+	}
 }

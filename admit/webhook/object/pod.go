@@ -25,6 +25,7 @@ type Object struct {
 	Template       bool              // it makes pods, and is none
 	Annotations    map[string]string // of the pod
 	ServiceAccount string
+	Owned          bool // another object makes it, and keeps making it
 	Mirror         bool // a node started it from a file; the API only shows it
 	Containers     []Container
 }
@@ -38,11 +39,16 @@ type Container struct {
 	Workload fact.Workload
 }
 
+type owner struct {
+	Controller bool `json:"controller"`
+}
+
 type metadata struct {
-	Name         string            `json:"name"`
-	GenerateName string            `json:"generateName"`
-	Labels       map[string]string `json:"labels"`
-	Annotations  map[string]string `json:"annotations"`
+	OwnerReferences []owner           `json:"ownerReferences"`
+	Name            string            `json:"name"`
+	GenerateName    string            `json:"generateName"`
+	Labels          map[string]string `json:"labels"`
+	Annotations     map[string]string `json:"annotations"`
 }
 
 type podTemplate struct {
@@ -128,23 +134,18 @@ func Read(kind Kind, namespace string, data []byte) (*Object, error) {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s of group %q is not known to make pods", kind.Kind, kind.Group)
 	}
 	m := Makers()[i]
-	var meta struct {
-		Metadata metadata `json:"metadata"`
-	}
-	if err := json.Unmarshal(data, &meta); err != nil {
-		return nil, sekisho.Errorf(sekisho.Invalid, "read %s: %w", kind.Kind, err)
-	}
-	t, err := template(m, data)
+	meta, t, err := template(m, data)
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "read %s: %w", kind.Kind, err)
 	}
 	if t == nil { // the server fills in a missing template only for kinds that cannot be without
 		return nil, sekisho.Errorf(sekisho.Invalid, "read %s: there is no template of a pod at %s", kind.Kind, m.Path)
 	}
-	o := &Object{Kind: kind.Kind, Name: meta.Metadata.Name, Namespace: namespace, Template: m.Path != "", Annotations: t.Metadata.Annotations, ServiceAccount: t.Spec.ServiceAccountName}
+	o := &Object{Kind: kind.Kind, Name: meta.Name, Namespace: namespace, Template: m.Path != "", Annotations: t.Metadata.Annotations, ServiceAccount: t.Spec.ServiceAccountName}
 	if o.Name == "" {
-		o.Name = meta.Metadata.GenerateName
+		o.Name = meta.GenerateName
 	}
+	o.Owned = slices.ContainsFunc(meta.OwnerReferences, func(r owner) bool { return r.Controller })
 	_, mirrored := t.Metadata.Annotations[mirrorKey]
 	o.Mirror = mirrored && !o.Template && t.Spec.NodeName != ""
 	o.containers(t, m.Path+"/spec")
@@ -154,32 +155,33 @@ func Read(kind Kind, namespace string, data []byte) (*Object, error) {
 	return o, nil
 }
 
-// template finds the pod or its template.
-func template(m Maker, data []byte) (*podTemplate, error) {
-	var (
-		t   *podTemplate
-		err error
-	)
+// template finds the pod or its template, and the object's own metadata.
+func template(m Maker, data []byte) (meta metadata, t *podTemplate, err error) {
 	switch m.Path {
 	case "":
-		err = json.Unmarshal(data, &t)
+		if err = json.Unmarshal(data, &t); t != nil {
+			meta = t.Metadata
+		}
 	case "/template":
 		var v struct {
+			Metadata metadata     `json:"metadata"`
 			Template *podTemplate `json:"template"`
 		}
 		err = json.Unmarshal(data, &v)
-		t = v.Template
+		meta, t = v.Metadata, v.Template
 	case "/spec/template":
 		var v struct {
-			Spec struct {
+			Metadata metadata `json:"metadata"`
+			Spec     struct {
 				Template *podTemplate `json:"template"`
 			} `json:"spec"`
 		}
 		err = json.Unmarshal(data, &v)
-		t = v.Spec.Template
+		meta, t = v.Metadata, v.Spec.Template
 	default:
 		var v struct {
-			Spec struct {
+			Metadata metadata `json:"metadata"`
+			Spec     struct {
 				JobTemplate struct {
 					Spec struct {
 						Template *podTemplate `json:"template"`
@@ -188,9 +190,9 @@ func template(m Maker, data []byte) (*podTemplate, error) {
 			} `json:"spec"`
 		}
 		err = json.Unmarshal(data, &v)
-		t = v.Spec.JobTemplate.Spec.Template
+		meta, t = v.Metadata, v.Spec.JobTemplate.Spec.Template
 	}
-	return t, err
+	return meta, t, err
 }
 
 func (o *Object) containers(t *podTemplate, at string) {

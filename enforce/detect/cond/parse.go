@@ -120,7 +120,8 @@ func (p *parser) take(c byte) bool {
 func (p *parser) check() (*Node, error) {
 	at := p.at
 	name := p.identifier()
-	if name == "" {
+	if name == "" || name == "and" || name == "or" || name == "not" {
+		p.at = at
 		return nil, p.errorf("want a field, a macro, not, or a bracket")
 	}
 	isCall := slices.Contains(transformers(), name) && p.at < len(p.text) && p.text[p.at] == '('

@@ -1,6 +1,7 @@
 package field
 
 import (
+	"net/netip"
 	"strconv"
 
 	"sekisho"
@@ -59,12 +60,12 @@ func paths(e *sekisho.Event, typ, key string, v *Value) (ok, known bool) {
 			}
 			return set(e.Path)
 		}
-	case sekisho.EventUnlink:
-		// unlink(2) calls it path, unlinkat(2) name.
-		if key == "path" && typ == "unlink" || key == "name" && typ == "unlinkat" {
+	case sekisho.EventUnlink, sekisho.EventRmdir:
+		// unlinkat(2), which removes directories too, calls it name, the others path.
+		if key == "name" && typ == "unlinkat" || key == "path" && typ != "unlinkat" {
 			return set(e.Path)
 		}
-	case sekisho.EventMkdir, sekisho.EventRmdir:
+	case sekisho.EventMkdir:
 		if key == "path" {
 			return set(e.Path)
 		}
@@ -190,4 +191,21 @@ func (x *Context) exeFlags(p *sekisho.Process) {
 		}
 	}
 	x.names(bits, []flag{{2, "EXE_UPPER_LAYER"}, {4, "EXE_FROM_MEMFD"}, {8, "EXE_LOWER_LAYER"}})
+}
+
+// On reports whether events of a type can have the field at all.
+func (f *Field) On(a Arg, t EventType) bool {
+	if f.Never || !f.Kinds.Has(t.Kind) {
+		return false
+	}
+	if f.Name != "evt.arg" && f.Name != "evt.rawarg" {
+		return true
+	}
+	// An event that has everything an event of its type can have.
+	end := netip.AddrPortFrom(netip.IPv4Unspecified(), 1)
+	full := sekisho.Event{Kind: t.Kind, Path: "/a", Other: "/b", Flags: 1<<63 - 1, Mode: 0o7777, Number: 1, Target: 1, Process: &sekisho.Process{Path: "/a", Directory: "/", Origin: sekisho.OriginUpper},
+		Net: &sekisho.EventConn{Domain: 2, Type: 1, Local: end, Remote: end}}
+	x := Context{Event: &full, Type: t.Name}
+	var v Value
+	return f.Get(&x, a, &v)
 }

@@ -26,6 +26,7 @@ func NewTypes() *Types {
 			t.byKind[e.Kind] = i
 		}
 	}
+	t.byKind[sekisho.EventCreate] = t.names["openat"] // a file that was made is one opened to write
 	return t
 }
 
@@ -34,15 +35,17 @@ func (t *Types) List() []EventType { return t.list }
 
 // Of returns the index of an event's type, or -1.
 func (t *Types) Of(e *sekisho.Event) int {
-	if e.Syscall != "" {
-		if i, ok := t.names[e.Syscall]; ok {
-			return i
-		}
+	usual := -1
+	if int(e.Kind) < len(t.byKind) {
+		usual = t.byKind[e.Kind]
 	}
-	if int(e.Kind) >= len(t.byKind) {
-		return -1
+	if e.Syscall == "" || usual >= 0 && t.list[usual].Name == e.Syscall {
+		return usual
 	}
-	return t.byKind[e.Kind]
+	if i, ok := t.names[e.Syscall]; ok {
+		return i
+	}
+	return usual
 }
 
 // Index returns the index of a name, or -1.
@@ -109,7 +112,7 @@ func eventFields() []Field {
 
 // openFlags are those of open(2); a file that was made is one opened to write.
 func openFlags(x *Context) uint64 {
-	if x.Event.Kind == sekisho.EventCreate && x.Event.Flags == 0 {
+	if x.Event.Flags == 0 && (x.Event.Kind == sekisho.EventCreate || x.Type == "creat") {
 		return 0o1101 // O_WRONLY, O_CREAT, O_TRUNC
 	}
 	return x.Event.Flags

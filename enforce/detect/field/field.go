@@ -94,6 +94,8 @@ type Context struct {
 	Type  string // evt.type
 	Users Users  // may be nil
 	Host  string // evt.hostname
+	Ports int64  // that the container connected to at this peer within a minute
+	Hosts int64  // that the program connected to at this port within a minute
 	buf   []byte
 }
 

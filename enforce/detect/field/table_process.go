@@ -65,9 +65,12 @@ func flagFields() []Field {
 		b("thread.ismain", func(_ *Context, p *sekisho.Process) bool { return true }),
 		// Fields of this program's own: Falco does not know them.
 		{Name: "sekisho.origin", Get: ofProcess(0, func(_ *Context, p *sekisho.Process) (string, bool) { return p.Origin, p.Origin != "" })},
+		{Name: "sekisho.parent.host", Type: Bool, Get: number(1, func(_ *Context, p *sekisho.Process) (int64, bool) { return bit(p.Container == ""), true })},
 		{Name: "sekisho.file.origin", Get: func(x *Context, _ Arg, v *Value) bool { v.S = x.Event.Origin; return v.S != "" }},
 		{Name: "sekisho.stdio.sockets", Type: Number, Get: number(0, func(_ *Context, p *sekisho.Process) (int64, bool) { return int64(p.Sockets & 7), true })},
 		{Name: "sekisho.number", Type: Number, Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Event.Number; return true }},
+		{Name: "sekisho.scan.ports", Type: Number, Kinds: of(sekisho.EventConnect, sekisho.EventSend), Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Ports; return x.Ports > 0 }},
+		{Name: "sekisho.scan.hosts", Type: Number, Kinds: of(sekisho.EventConnect, sekisho.EventSend), Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Hosts; return x.Hosts > 0 }},
 		{Name: "sekisho.dns.name", Kinds: of(sekisho.EventDNS), Get: func(x *Context, _ Arg, v *Value) bool { v.S = x.Event.Path; return v.S != "" }},
 		{Name: "sekisho.workload.kind", Get: func(x *Context, _ Arg, v *Value) bool {
 			if x.Event.Container == nil {

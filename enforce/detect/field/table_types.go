@@ -18,7 +18,7 @@ func EventTypes() []EventType {
 		{"clone", sekisho.EventFork, 0}, {"clone3", sekisho.EventFork, 0}, {"fork", sekisho.EventFork, 0}, {"vfork", sekisho.EventFork, 0},
 		{"procexit", sekisho.EventExit, 0},
 		{"openat", sekisho.EventOpen, 1}, {"open", sekisho.EventOpen, 1}, {"openat2", sekisho.EventOpen, 1}, {"open_by_handle_at", sekisho.EventOpen, 1},
-		{"creat", sekisho.EventCreate, 1},
+		{"creat", sekisho.EventOpen, 1},
 		{"renameat2", sekisho.EventRename, 1}, {"rename", sekisho.EventRename, 1}, {"renameat", sekisho.EventRename, 1},
 		{"unlinkat", sekisho.EventUnlink, 1}, {"unlink", sekisho.EventUnlink, 1},
 		{"linkat", sekisho.EventLink, 1}, {"link", sekisho.EventLink, 1},
@@ -39,7 +39,7 @@ func EventTypes() []EventType {
 		{"capable", sekisho.EventCapability, 0},
 		{"setns", sekisho.EventSetns, 1}, {"unshare", sekisho.EventUnshare, 1}, {"ptrace", sekisho.EventPtrace, 1}, {"process_vm_writev", sekisho.EventPtrace, 1},
 		{"finit_module", sekisho.EventModule, 1}, {"init_module", sekisho.EventModule, 1},
-		{"bpf", sekisho.EventBPF, 1}, {"userfaultfd", sekisho.EventNone, 1}, {"io_uring", sekisho.EventIOUring, 0},
+		{"bpf", sekisho.EventBPF, 1}, {"userfaultfd", sekisho.EventFault, 1}, {"io_uring", sekisho.EventIOUring, 0},
 		{"sekisho_kill", sekisho.EventKill, 0}, {"sekisho_denied", sekisho.EventDenied, 0},
 	}
 }

@@ -23,8 +23,7 @@ const (
 // rules that are left for ordinary events, for what it costs.
 func (f *folder) chooseFilters() {
 	candidates := f.candidates()
-	m := f.p.NewMatcher(nil, "")
-	events := samples(f.typ)
+	m, events := f.m, samples(f.typ)
 	rows := make([][][]uint64, len(events)) // of each event, of each candidate
 	left := make([][]uint64, len(events))
 	for i, e := range events {
@@ -103,39 +102,47 @@ func (f *folder) candidates() (out []filter) {
 }
 
 func (f *folder) ofGroup(id int) filter {
-	g := f.p.groups[id]
 	out := filter{group: int32(id), leaf: -1}
-	for class := range int32(g.classes()) {
-		out.rows = append(out.rows, f.survivors(func(l *leaf, _ int32) uint8 {
-			if l.slot == g.slot && l.op == opExists {
-				return truth(class != classMissing)
-			}
-			if l.slot == g.slot && class == classMissing {
-				return no
-			}
-			if l.group != id || g.form == formInside && class == classSome {
-				return open
-			}
-			if g.form == formInside {
-				return truth(class == classOne+int32(l.bit))
-			}
-			return truth(g.holds(class, l.bit) != l.negate)
-		})...)
+	for class := range int32(f.p.groups[id].classes()) {
+		out.rows = append(out.rows, f.survivors(f.known(&out, class))...)
 	}
 	return out
 }
 
 func (f *folder) ofLeaf(id int32) filter {
 	out := filter{group: -1, leaf: id}
-	for _, v := range []uint8{no, yes} {
-		out.rows = append(out.rows, f.survivors(func(_ *leaf, i int32) uint8 {
-			if i == id {
-				return v
-			}
-			return open
-		})...)
+	for v := range int32(2) {
+		out.rows = append(out.rows, f.survivors(f.known(&out, v))...)
 	}
 	return out
+}
+
+// known tells what leaves are when a look-up finds a class.
+func (f *folder) known(c *filter, class int32) func(*leaf, int32) uint8 {
+	if c.group < 0 {
+		return func(_ *leaf, i int32) uint8 {
+			if i == c.leaf {
+				return truth(class == 1)
+			}
+			return open
+		}
+	}
+	id, g := int(c.group), f.p.groups[c.group]
+	return func(l *leaf, _ int32) uint8 {
+		if l.slot == g.slot && l.op == opExists {
+			return truth(class != classMissing)
+		}
+		if l.slot == g.slot && class == classMissing {
+			return no
+		}
+		if l.group != id || g.form == formInside && class == classSome {
+			return open
+		}
+		if g.form == formInside {
+			return truth(class == classOne+int32(l.bit))
+		}
+		return truth(g.holds(class, l.bit) != l.negate)
+	}
 }
 
 func truth(b bool) uint8 {
@@ -145,8 +152,8 @@ func truth(b bool) uint8 {
 	return no
 }
 
-// survivors are the rules that are not false when some leaves are known.
-func (f *folder) survivors(known func(*leaf, int32) uint8) []uint64 {
+// values are those of all nodes when some leaves are known.
+func (f *folder) values(known func(*leaf, int32) uint8) []uint8 {
 	g := f.g
 	value := make([]uint8, len(g.nodes))
 	for i := range g.nodes {
@@ -162,6 +169,12 @@ func (f *folder) survivors(known func(*leaf, int32) uint8) []uint64 {
 			value[i] = together(value, n.kids, yes, no)
 		}
 	}
+	return value
+}
+
+// survivors are the rules that are not false when some leaves are known.
+func (f *folder) survivors(known func(*leaf, int32) uint8) []uint64 {
+	g, value := f.g, f.values(known)
 	row := make([]uint64, g.words)
 	for i, r := range g.rules {
 		if r.root < 0 || value[r.root] != no {

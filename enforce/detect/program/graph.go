@@ -44,15 +44,19 @@ type graph struct {
 	words   int // of a row of rules
 	all     []uint64
 	filters []filter
+	first   *step // of the way of ordinary events
 }
 
 // folder builds a graph.
 type folder struct {
-	p    *Program
-	typ  field.EventType
-	g    *graph
-	ids  map[string]int32
-	memo map[*typed]int32
+	p     *Program
+	typ   field.EventType
+	g     *graph
+	ids   map[string]int32
+	memo  map[*typed]int32
+	m     *Matcher // for ordinary events
+	steps int
+	skip  map[int32]bool // groups whose answer was not the usual one
 }
 
 // compile builds the graph of one type of event; nil when no rule is left.
@@ -74,8 +78,12 @@ func (p *Program) compile(trees []*typed, typ field.EventType) *graph {
 	for i := range f.g.rules {
 		f.g.all[i/64] |= 1 << (i % 64)
 	}
-	f.g.order()
+	f.m = p.NewMatcher(nil, "")
+	f.skip = map[int32]bool{}
+	f.order()
 	f.chooseFilters()
+	f.g.first = f.way(f.g.rules, samples(typ), 0)
+	f.order()
 	return f.g
 }
 
@@ -145,7 +153,7 @@ func (f *folder) foldLeaf(i int) int32 {
 	l := &f.p.leaves[i]
 	s := &f.p.slots[l.slot]
 	if s.field != nil {
-		if s.field.Never || !s.field.Kinds.Has(f.typ.Kind) {
+		if !s.field.On(s.arg, f.typ) {
 			return never
 		}
 		if s.field.Name == "evt.type" || s.field.Name == "syscall.type" {
@@ -198,10 +206,32 @@ func (f *folder) intern(n gnode) int32 {
 	return int32(len(f.g.nodes) - 1)
 }
 
-// order puts cheap kids first.
-func (g *graph) order() {
+// order puts first what is cheap and likely to decide: to be false in an and,
+// to be true in an or. Ordinary events tell what is likely.
+func (f *folder) order() {
+	g := f.g
+	truths := make([]float64, len(g.nodes))
+	m := f.m
+	m.memo = make([]uint32, len(g.nodes))
+	events := samples(f.typ)
+	for _, e := range events {
+		m.start(e, g, f.typ.Name)
+		for i := range g.nodes {
+			if m.eval(int32(i)) {
+				truths[i]++
+			}
+		}
+	}
+	rank := func(op uint8, i int32) float64 {
+		decides := truths[i]
+		if op == nodeAnd {
+			decides = float64(len(events)) - decides
+		}
+		return float64(g.nodes[i].cost) / (decides + 0.1)
+	}
 	for i := range g.nodes {
-		slices.SortStableFunc(g.nodes[i].kids, func(a, b int32) int { return cmp.Compare(g.nodes[a].cost, g.nodes[b].cost) })
+		n := &g.nodes[i]
+		slices.SortStableFunc(n.kids, func(a, b int32) int { return cmp.Compare(rank(n.op, a), rank(n.op, b)) })
 	}
 }
 

@@ -8,8 +8,9 @@ const (
 	classOne  = 3 // and following: the one check of this bit holds
 )
 
-// inside looks for several texts inside another in one pass: three neighbouring
-// bytes, rare ones, stand for each.
+// inside looks for several texts inside another in one pass over every second
+// byte: three neighbouring bytes at an even place of the text, and three at an
+// odd one, stand for each, so that one of them is met.
 type inside struct {
 	table [1 << 15 / 64]uint64 // a bit for each hash of three bytes
 	chain [256][]needle        // by the upper bits of the hash
@@ -24,7 +25,7 @@ type needle struct {
 }
 
 // shortest text that inside can find, in bytes.
-const shortest = 3
+const shortest = 4
 
 // rareness of a byte in command lines and paths, higher is rarer.
 func rareness(c byte) int {
@@ -37,32 +38,31 @@ func rareness(c byte) int {
 func newInside(keys map[string][]int) *inside {
 	in := &inside{}
 	for text, bits := range keys {
-		best, most := 0, -1
-		for i := 0; i+2 < len(text); i++ {
-			if r := rareness(text[i]) + rareness(text[i+1]) + rareness(text[i+2]); r > most {
-				best, most = i, r
+		for first := range 2 {
+			best, most := 0, -1
+			for i := first; i+2 < len(text); i += 2 {
+				if r := rareness(text[i]) + rareness(text[i+1]) + rareness(text[i+2]); r > most {
+					best, most = i, r
+				}
 			}
+			h := hash3(text[best], text[best+1], text[best+2])
+			in.table[h/64] |= 1 << (h % 64)
+			in.chain[h>>7] = append(in.chain[h>>7], needle{text, h, best, bits})
 		}
-		h := hash3(uint32(text[best])<<8 | uint32(text[best+1])<<16 | uint32(text[best+2])<<24)
-		in.table[h/64] |= 1 << (h % 64)
-		in.chain[h>>7] = append(in.chain[h>>7], needle{text, h, best, bits})
 	}
 	return in
 }
 
-// hash3 hashes the upper three bytes to 15 bits.
-func hash3(v uint32) uint32 { return v & 0xffffff00 * 0x9e3779b1 >> 17 }
+// hash3 hashes three bytes to 15 bits.
+func hash3(a, b, c byte) uint32 {
+	return (uint32(a) | uint32(b)<<8 | uint32(c)<<16) * 0x9e3779b1 >> 17
+}
 
 // find sets the bits of what is inside s; false when nothing is.
 func (in *inside) find(s string, row []uint64) (some bool) {
-	if len(s) < shortest {
-		return false
-	}
-	v := uint32(s[0])<<16 | uint32(s[1])<<24
-	for i := 2; i < len(s); i++ {
-		v = v>>8 | uint32(s[i])<<24
-		h := hash3(v)
-		if in.table[h/64]&(1<<(h%64)) != 0 && in.check(s, i-2, h, row) {
+	for i := 0; i+2 < len(s); i += 2 {
+		h := hash3(s[i], s[i+1], s[i+2])
+		if in.table[h/64&(1<<9-1)]&(1<<(h%64)) != 0 && in.check(s, i, h, row) {
 			some = true
 		}
 	}

@@ -148,6 +148,10 @@ func (b *builder) leaf(n *cond.Node) (int, error) {
 		return 0, err
 	}
 	l := leaf{slot: left, right: -1, group: -1, typ: b.slots[left].typ, every: n.Modify == "allof"}
+	if f := b.slots[left].field; f != nil && f.Never {
+		// Of no type: any comparison of it is well-formed, and never holds.
+		n = &cond.Node{Cmp: "exists", Left: n.Left}
+	}
 	if err := l.operator(n, b.slots[left]); err != nil {
 		return 0, err
 	}
@@ -169,6 +173,9 @@ func (b *builder) leaf(n *cond.Node) (int, error) {
 		return i, nil
 	}
 	l.cost = b.slots[left].cost + 2*len(l.values)
+	if l.op == opRegex {
+		l.cost += 60
+	}
 	b.join(&l, n.Values)
 	b.leaves = append(b.leaves, l)
 	b.leafIDs[key] = len(b.leaves) - 1

@@ -17,7 +17,8 @@ type Matcher struct {
 	lists    [][]field.Value
 	classes  []int32 // of groups, -1 when not known
 	rows     [][]uint64
-	memo     []uint8
+	memo     []uint32 // of nodes: the event's number and, in bit 0, the value
+	epoch    uint32
 	left     []uint64
 	matched  []int
 	texts    []string
@@ -27,7 +28,7 @@ type Matcher struct {
 // NewMatcher returns a matcher; users may be nil.
 func (p *Program) NewMatcher(users field.Users, host string) *Matcher {
 	m := &Matcher{p: p, have: make([]uint8, len(p.slots)), vals: make([]field.Value, len(p.slots)), lists: make([][]field.Value, len(p.slots)),
-		classes: make([]int32, len(p.groups)), rows: make([][]uint64, len(p.groups)), memo: make([]uint8, p.maxNodes), matched: make([]int, 0, 64)}
+		classes: make([]int32, len(p.groups)), rows: make([][]uint64, len(p.groups)), memo: make([]uint32, p.maxNodes), matched: make([]int, 0, 64)}
 	m.Context.Users, m.Context.Host = users, host
 	words := 0
 	for i, g := range p.groups {
@@ -51,12 +52,19 @@ func (m *Matcher) Match(e *sekisho.Event) []int {
 		return m.matched
 	}
 	m.start(e, m.p.byType[typ], m.p.types.List()[typ].Name)
+	if s, usual := m.walk(m.g.first); usual {
+		for _, r := range s.roots {
+			if r.root == always || m.eval(r.root) {
+				m.matched = append(m.matched, r.index)
+			}
+		}
+		return m.matched
+	}
 	left := m.left[:m.g.words]
 	copy(left, m.g.all)
 	if !m.filter(left) {
 		return m.matched
 	}
-	clear(m.memo[:len(m.g.nodes)])
 	for w, word := range left {
 		for word != 0 {
 			i := w*64 + bits.TrailingZeros64(word)
@@ -75,6 +83,10 @@ func (m *Matcher) start(e *sekisho.Event, g *graph, typ string) {
 	m.Context.Reset(e, typ)
 	clear(m.have)
 	clear(m.classes)
+	if m.epoch += 2; m.epoch == 0 { // it wrapped
+		clear(m.memo)
+		m.epoch = 2
+	}
 }
 
 // filter leaves in what can still hold; false when nothing can.
@@ -101,16 +113,17 @@ func (m *Matcher) filter(left []uint64) bool {
 }
 
 func (m *Matcher) eval(i int32) bool {
-	if v := m.memo[i]; v != open {
-		return v == yes
+	if v := m.memo[i]; v&^1 == m.epoch {
+		return v&1 != 0
 	}
 	n := &m.g.nodes[i]
+	if n.op == nodeNot {
+		return !m.eval(n.kids[0])
+	}
 	var v bool
 	switch n.op {
 	case nodeLeaf:
 		v = m.leaf(&m.p.leaves[n.leaf])
-	case nodeNot:
-		v = !m.eval(n.kids[0])
 	case nodeAnd:
 		v = true
 		for _, k := range n.kids {
@@ -127,7 +140,10 @@ func (m *Matcher) eval(i int32) bool {
 			}
 		}
 	}
-	m.memo[i] = truth(v)
+	m.memo[i] = m.epoch
+	if v {
+		m.memo[i]++
+	}
 	return v
 }
 

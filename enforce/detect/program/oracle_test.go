@@ -265,7 +265,7 @@ func (d dice) event() *sekisho.Event {
 func TestOracle(t *testing.T) {
 	table, types := field.NewTable(), field.NewTypes()
 	held := 0
-	for round := range uint64(60) {
+	for round := range uint64(8) {
 		d := dice{rand.New(rand.NewPCG(round, 7))}
 		var rules []Rule
 		var plain []holds
@@ -299,7 +299,7 @@ func TestOracle(t *testing.T) {
 			}
 		}
 	}
-	if held < 10000 {
+	if held < 2000 {
 		t.Errorf("rules held %d times only: the test compares next to nothing", held)
 	}
 }

@@ -64,7 +64,13 @@ func dress(e *sekisho.Event, n int) []*sekisho.Event {
 			e.Net, e.Path, e.Result, more.Result = nil, "/dev/null", 9, 9
 		}
 	}
-	return []*sekisho.Event{e, &more}
+	list := []*sekisho.Event{e, &more}
+	if e.Kind == sekisho.EventOpen {
+		third := more
+		third.Path, third.Flags = "/opt/worker.d/state", 0o2
+		list = append(list, &third)
+	}
+	return list
 }
 
 // classOf computes the row of a filter for an event.

@@ -25,9 +25,7 @@ func (s spoken) Find(ecosystem string, names []string, each func(int, string, *a
 
 func (s spoken) Feeds(string) []string { return []string{"redhat"} }
 
-func (s spoken) Detail(string, string, string) (advisory.Detail, bool, error) {
-	return advisory.Detail{}, false, nil
-}
+func (s spoken) Details(string, string, []string, func(int, advisory.Detail)) error { return nil }
 
 func (s spoken) Signal(string) (advisory.Signal, error) { return advisory.Signal{}, nil }
 

@@ -1,0 +1,10 @@
+// Package kubernetes tries the gate at the Kubernetes API on the real thing: an
+// etcd and a kube-apiserver that testkube/ builds from Go modules. It is a
+// module of its own, so that none of that comes near the product.
+//
+//	go test .
+//
+// builds the server once, under the user's cache directory (about 8 CPU minutes
+// from nothing; TESTKUBE names one that is there already), starts it on free
+// ports of 127.0.0.1, and stops it at the end.
+package kubernetes

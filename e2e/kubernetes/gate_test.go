@@ -1,0 +1,324 @@
+package kubernetes_test
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// images is a registry that serves images made by the tests.
+type images struct {
+	*httptest.Server
+	mu    sync.Mutex
+	blobs map[string][]byte // by digest
+	types map[string]string // media types of manifests, by digest
+	tags  map[string]string // digests, by name:tag
+
+	release chan struct{} // closed when what hangs may end
+}
+
+func newRegistry(t *testing.T) *images {
+	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, release: make(chan struct{})}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(r.Close)
+	t.Cleanup(func() { close(r.release) })
+	return r
+}
+
+// host is the registry as images name it.
+func (r *images) host() string { return strings.TrimPrefix(r.URL, "http://") }
+
+func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	path := strings.TrimPrefix(q.URL.Path, "/v2/")
+	if path == "" {
+		return
+	}
+	name, what, isManifest := strings.Cut(path, "/manifests/")
+	if !isManifest {
+		_, what, _ = strings.Cut(path, "/blobs/")
+	}
+	if what == "hangs" { // as a registry that is overloaded does
+		<-r.release
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	digest := what
+	if d, ok := r.tags[name+":"+what]; ok && isManifest {
+		digest = d
+	}
+	data, ok := r.blobs[digest]
+	if !ok {
+		http.NotFound(w, q)
+		return
+	}
+	if isManifest {
+		w.Header().Set("Content-Type", r.types[digest])
+	}
+	w.Header().Set("Docker-Content-Digest", digest)
+	w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+	_, _ = w.Write(data)
+}
+
+func (r *images) blob(data []byte) (digest string) {
+	sum := sha256.Sum256(data)
+	digest = "sha256:" + hex.EncodeToString(sum[:])
+	r.mu.Lock()
+	r.blobs[digest] = data
+	r.mu.Unlock()
+	return digest
+}
+
+// push makes an image of Alpine with packages, and returns its digest.
+func (r *images) push(name, tag string, packages ...string) string {
+	var layer, packed bytes.Buffer
+	w := tar.NewWriter(&layer)
+	file := func(path, text string) {
+		_ = w.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg})
+		_, _ = w.Write([]byte(text))
+	}
+	installed := ""
+	for _, p := range packages {
+		installed += "P:" + p + "\nV:1.0-r0\nA:x86_64\nL:MIT\n\n"
+	}
+	file("etc/os-release", "ID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME=\"Alpine Linux v3.22\"\n")
+	file("lib/apk/db/installed", installed)
+	_ = w.Close()
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(layer.Bytes())
+	_ = z.Close()
+	diff := sha256.Sum256(layer.Bytes())
+	l := r.blob(packed.Bytes())
+	configuration, _ := json.Marshal(map[string]any{"os": "linux", "architecture": "amd64", "config": map[string]any{"User": "10001"}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(diff[:])}}})
+	c := r.blob(configuration)
+	const media = "application/vnd.oci.image."
+	m, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": media + "manifest.v1+json", "config": map[string]any{"mediaType": media + "config.v1+json", "digest": c, "size": len(configuration)},
+		"layers": []any{map[string]any{"mediaType": media + "layer.v1.tar+gzip", "digest": l, "size": packed.Len()}}})
+	d := r.blob(m)
+	r.mu.Lock()
+	r.types[d], r.tags[name+":"+tag] = media+"manifest.v1+json", d
+	r.mu.Unlock()
+	return d
+}
+
+// gate is a running sekisho admit serve.
+type gate struct {
+	t       *testing.T
+	dir     string
+	port    string
+	health  string
+	process *exec.Cmd
+	done    chan struct{}
+	mu      sync.Mutex
+	said    bytes.Buffer
+}
+
+const denyPolicy = `
+name: shop
+mode: deny
+controls:
+  - {control: denied-packages, packages: [{name: evil}]}
+  - {control: privileged}
+`
+
+const warnPolicy = `
+name: careful
+mode: warn
+scope: {namespaces: [shop, soft]}
+controls:
+  - {control: read-only-root}
+`
+
+// newGate writes a configuration. more is YAML that is added to it.
+func newGate(t *testing.T, registry *images, more string) *gate {
+	g := &gate{t: t, dir: t.TempDir(), port: freePort(), health: freePort()}
+	text := fmt.Sprintf(`
+listen: 127.0.0.1:%s
+health: 127.0.0.1:%s
+policies: [deny.yaml, warn.yaml]
+facts: facts
+audit: audit
+namespace: gatehouse
+deadline: 4s
+pin: pods
+resolve: {insecure: ["127.0.0.1:*"], ttl: 1s}
+scopes:
+  - {name: soft, namespaces: [soft, kube-system], failure: open, deadline: 2s, sessions: {action: warn}}
+sessions: {action: deny, users: [oncall]}
+nodes: {action: deny}
+break_glass:
+  - {groups: [sre], namespaces: [shop], until: 2099-01-01T00:00:00Z, reason: incident, owner: operations}
+`, g.port, g.health)
+	if !strings.Contains(more, "certificate:") {
+		more += "\ncertificate: {directory: keys, names: [127.0.0.1]}\n"
+	}
+	for name, data := range map[string]string{"admit.yaml": text + more, "deny.yaml": denyPolicy, "warn.yaml": warnPolicy} {
+		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(g.stop)
+	return g
+}
+
+// start starts the program and waits until it is ready.
+func (g *gate) start() {
+	g.t.Helper()
+	p := exec.Command(shared.tested, "admit", "serve", "--config", filepath.Join(g.dir, "admit.yaml"), "--lang", "en")
+	p.Env = append(os.Environ(), "SEKISHO_CACHE_DIR="+filepath.Join(g.dir, "layers"), "SEKISHO_DB_DIR="+filepath.Join(g.dir, "db"))
+	out, err := p.StderrPipe()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	g.process, g.done = p, make(chan struct{})
+	go func() {
+		defer close(g.done)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			g.mu.Lock()
+			g.said.WriteString(lines.Text() + "\n")
+			g.mu.Unlock()
+		}
+		_ = p.Wait()
+	}()
+	eventually(g.t, "the gate is ready", func() bool {
+		select {
+		case <-g.done:
+			g.t.Fatalf("the gate ended:\n%s", g.said.String())
+		default:
+		}
+		resp, err := http.Get("http://127.0.0.1:" + g.health + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == 200
+	})
+}
+
+// stop stops the program as an operator would, and waits.
+func (g *gate) stop() {
+	if g.process == nil {
+		return
+	}
+	_ = g.process.Process.Signal(os.Interrupt)
+	<-g.done
+	g.process = nil
+	if g.t.Failed() {
+		g.t.Logf("the gate said:\n%s", g.said.String())
+	}
+}
+
+// audit finds an entry of the audit log.
+func (g *gate) audit(texts ...string) bool {
+	names, _ := filepath.Glob(filepath.Join(g.dir, "audit", "audit-*.log"))
+	for _, name := range names {
+		data, _ := os.ReadFile(name)
+	lines:
+		for line := range strings.Lines(string(data)) {
+			for _, x := range texts {
+				if !strings.Contains(line, x) {
+					continue lines
+				}
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// install makes the API server call the gate, by the manifest that sekisho
+// prints, and takes it away at the end.
+func (g *gate) install(admin *client, args ...string) {
+	g.t.Helper()
+	ca := filepath.Join(g.dir, "keys", "ca.crt")
+	list := append([]string{"admit", "manifest", "--namespace", "gatehouse", "--open", "kube-system", "--open", "soft", "--url", "https://127.0.0.1:" + g.port}, args...)
+	if _, err := os.Stat(ca); err == nil {
+		list = append(list, "--ca", ca)
+	}
+	apply(g.t, admin, list...)
+}
+
+// apply makes the objects that a command prints.
+func apply(t *testing.T, admin *client, args ...string) {
+	t.Helper()
+	c := exec.Command(shared.tested, args...)
+	c.Stderr = os.Stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for doc := range strings.SplitSeq(string(out), "\n---\n") {
+		path := "/apis/admissionregistration.k8s.io/v1/"
+		kind := ""
+		for _, k := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy"} {
+			if kind == "" && (strings.Contains(doc, "kind: "+k+"\n") || strings.Contains(doc, `"kind": "`+k+`",`)) {
+				kind = k
+			}
+		}
+		path += map[string]string{"MutatingWebhookConfiguration": "mutatingwebhookconfigurations", "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+			"ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings", "ValidatingAdmissionPolicy": "validatingadmissionpolicies"}[kind]
+		a := admin.create(path, doc)
+		if a.code != 201 {
+			t.Fatalf("%s is not accepted: %s", kind, a)
+		}
+		if a.warnings != "" {
+			t.Errorf("%s: the API server warns: %s", kind, a.warnings)
+		}
+		var made struct{ Metadata struct{ Name string } }
+		if err := json.Unmarshal(a.body, &made); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { admin.do("DELETE", path+"/"+made.Metadata.Name, "", nil) })
+	}
+}
+
+// namespace makes a namespace with the service account that pods use, which
+// nobody else makes here.
+func namespace(t *testing.T, admin *client, names ...string) {
+	t.Helper()
+	for _, n := range names {
+		if a := admin.create("/api/v1/namespaces", "metadata: {name: "+n+"}"); a.code != 201 && a.code != 409 {
+			t.Fatal(a)
+		}
+		if a := admin.create("/api/v1/namespaces/"+n+"/serviceaccounts", "metadata: {name: default}"); a.code != 201 && a.code != 409 {
+			t.Fatal(a)
+		}
+	}
+}
+
+// users are those of the tests.
+func users(t *testing.T) (admin, alice, sre, oncall *client) {
+	admin = shared.as("admin", "system:masters")
+	alice, sre, oncall = shared.as("alice", "developers"), shared.as("sam", "sre"), shared.as("oncall", "developers")
+	a := admin.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", `{metadata: {name: testers}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin},
+ subjects: [{kind: Group, apiGroup: rbac.authorization.k8s.io, name: developers}, {kind: Group, apiGroup: rbac.authorization.k8s.io, name: sre}]}`)
+	if a.code != 201 && a.code != 409 {
+		t.Fatal(a)
+	}
+	eventually(t, "rights of alice", func() bool { return alice.do("GET", "/api/v1/namespaces/default/pods", "", nil).code == 200 })
+	return admin, alice, sre, oncall
+}
+
+// pod is a pod of one container.
+func pod(name, image string, more map[string]any) map[string]any {
+	c := map[string]any{"name": "c", "image": image}
+	for k, v := range more {
+		c[k] = v
+	}
+	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": name}, "spec": map[string]any{"containers": []any{c}}}
+}
