@@ -296,6 +296,8 @@ func gateOptions(t *testing.T, g *guarded) {
 	link := filepath.Join(t.TempDir(), "link")
 	must(t, os.MkdirAll("/srv/data", 0o755))
 	must(t, os.Symlink("/", link))
+	id := strings.TrimSpace(g.allowed(t, "network", "inspect", "--format", "{{.Id}}", "host"))
+	g.denied(t, "network:host", run("--net="+id)...)
 	for words, options := range map[string][]string{
 		"privileged":                      {"--privileged"},
 		"grant for mount:/;":              {"-v", "/:/host"},
