@@ -3,6 +3,7 @@
 # make test     runs all tests, those with real engines too (as root)
 # make cosign   builds cosign, which tests of signatures use (minutes, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
+# make containerd tries the gates of a node in containerd 2, which it builds
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
@@ -14,7 +15,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test cosign kubernetes bench accuracy fuzz cross clean
+.PHONY: build demo test cosign kubernetes containerd bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -31,6 +32,9 @@ cosign:
 
 kubernetes:
 	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
+containerd:
+	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -82,6 +82,8 @@ type Answer struct {
 	Images  []*sekisho.Decision // in the order of the question
 	Facts   []string            // versions of the facts that were judged; empty where nothing was known
 	Latency time.Duration
+
+	feeds [][]sekisho.Feed // that the facts were made with
 }
 
 // Gate decides. It is safe for use by several goroutines.
@@ -105,15 +107,15 @@ func New(o Options) *Gate {
 func (g *Gate) Decide(ctx context.Context, q Question) (*Answer, error) {
 	start := g.Now()
 	rules := g.Rules()
-	a := &Answer{Result: sekisho.Allow, Images: make([]*sekisho.Decision, len(q.Images)), Facts: make([]string, len(q.Images))}
+	a := &Answer{Result: sekisho.Allow, Images: make([]*sekisho.Decision, len(q.Images)), Facts: make([]string, len(q.Images)), feeds: make([][]sekisho.Feed, len(q.Images))}
 	verdicts := make([]*assurance.Verdict, len(q.Images))
 	var wait sync.WaitGroup
 	for i := range q.Images {
 		if len(q.Images) == 1 {
-			verdicts[i], a.Facts[i] = g.judge(ctx, &q.Images[i], rules, start)
+			verdicts[i], a.Facts[i], a.feeds[i] = g.judge(ctx, &q.Images[i], rules, start)
 			continue
 		}
-		wait.Go(func() { verdicts[i], a.Facts[i] = g.judge(ctx, &q.Images[i], rules, start) })
+		wait.Go(func() { verdicts[i], a.Facts[i], a.feeds[i] = g.judge(ctx, &q.Images[i], rules, start) })
 	}
 	wait.Wait()
 	for i, v := range verdicts {
@@ -126,14 +128,14 @@ func (g *Gate) Decide(ctx context.Context, q Question) (*Answer, error) {
 
 // judge judges one image by what is known of it, after it was looked at when
 // nothing is.
-func (g *Gate) judge(ctx context.Context, i *Image, rules Rules, now time.Time) (*assurance.Verdict, string) {
+func (g *Gate) judge(ctx context.Context, i *Image, rules Rules, now time.Time) (*assurance.Verdict, string, []sekisho.Feed) {
 	request := i.Request
 	request.Now, request.Reference = now, i.Reference
 	if i.Digest != "" && g.Scanner != nil && g.Facts.Version(i.Digest) == "" {
 		_ = g.flight.do(ctx, string(i.Digest), func(ctx context.Context) error { return g.Scanner.Scan(ctx, cmp.Or(i.Source, i.Reference), i.Digest) }) // unknown stays unknown, and the policy says what that means
 	}
 	index, version := g.index(i.Digest, rules.Exceptions)
-	return assurance.Evaluate(rules.Policies, index, &request), version
+	return assurance.Evaluate(rules.Policies, index, &request), version, index.Feeds()
 }
 
 // index returns the facts of a digest ready to be judged.
@@ -189,10 +191,29 @@ func (g *Gate) note(q Question, a *Answer, start time.Time) error {
 		for k, v := range q.Details {
 			e.Details[k] = v
 		}
+		for _, f := range a.feeds[i] {
+			if e.Feeds == nil {
+				e.Feeds = make(map[string]string, len(a.feeds[i]))
+			}
+			e.Feeds[f.Name] = edition(f)
+		}
 		for _, p := range d.Policies {
 			e.Policies = append(e.Policies, p.Name+"@"+p.Version)
 		}
 		entries = append(entries, e)
 	}
 	return g.Log.Append(entries...)
+}
+
+// edition tells which state of a feed was used: when its source was last asked,
+// else its newest record.
+func edition(f sekisho.Feed) string {
+	at := f.Checked
+	if at.IsZero() {
+		at = f.Newest
+	}
+	if at.IsZero() {
+		return "undated"
+	}
+	return at.UTC().Format(time.RFC3339)
 }

@@ -53,7 +53,7 @@ func (k *known) Image(d sekisho.Digest) (*fact.Image, error) {
 }
 
 func (k *known) keep(d sekisho.Digest, severities ...sekisho.Severity) {
-	i := &fact.Image{Digest: d, Assessed: fact.Assessable(), Packages: []sekisho.Package{}, Findings: []sekisho.Finding{}}
+	i := &fact.Image{Digest: d, Assessed: fact.Assessable(), Packages: []sekisho.Package{}, Findings: []sekisho.Finding{}, Feeds: []sekisho.Feed{{Name: "debian", Checked: time.Unix(0, 0)}, {Name: "own"}}}
 	for n, s := range severities {
 		i.Findings = append(i.Findings, sekisho.Finding{Kind: sekisho.Vulnerability, ID: fmt.Sprintf("CVE-2026-%04d", n), Severity: s, Status: sekisho.StatusAffected,
 			Package: &sekisho.PackageRef{Name: "p", Version: "1"}, Vulnerable: &sekisho.Vulnerable{}})
@@ -136,6 +136,9 @@ func TestDecide(t *testing.T) {
 	}
 	if len(l.entries) != 4 || l.entries[2].Result != sekisho.Deny || l.entries[2].Actor != "alice" || l.entries[2].Details["digest"] != string(digest(2)) || l.entries[2].Facts == "" || !strings.HasPrefix(l.entries[2].Policies[0], "strict@sha256:") {
 		t.Errorf("the audit log has %+v", l.entries)
+	}
+	if f := l.entries[0].Feeds; f["debian"] != "1970-01-01T00:00:00Z" || f["own"] != "undated" {
+		t.Errorf("the audit log has feeds %v", f)
 	}
 	reads := k.reads
 	ask(t, g, digest(1))

@@ -93,34 +93,40 @@ func (l *Log) Close() error {
 type request struct {
 	entries []Entry
 	err     error
-	done    chan struct{}
+	wake    chan struct{} // closed when they are written, or when it is this one's turn to write
+	lead    bool          // it is
 }
 
 // Append numbers, chains and writes entries. They are with the operating system
 // when it returns; Sync makes them last through a crash of the machine. While
-// one writes, what others bring is gathered and written at once.
+// one writes, what others bring is gathered; one of them then writes it all.
 func (l *Log) Append(entries ...Entry) error {
-	r := &request{entries: entries, done: make(chan struct{})}
+	r := &request{entries: entries, wake: make(chan struct{})}
 	l.queue.Lock()
 	l.waiting = append(l.waiting, r)
 	if l.writing {
 		l.queue.Unlock()
-		<-r.done
-		return r.err
-	}
-	l.writing = true
-	for len(l.waiting) > 0 {
-		list := l.waiting
-		l.waiting = nil
-		l.queue.Unlock()
-		l.append(list)
-		for _, x := range list {
-			close(x.done)
+		if <-r.wake; !r.lead {
+			return r.err
 		}
 		l.queue.Lock()
 	}
-	l.writing = false
+	l.writing = true
+	list := l.waiting
+	l.waiting = nil
 	l.queue.Unlock()
+	l.append(list)
+	for _, x := range list {
+		if x != r {
+			close(x.wake)
+		}
+	}
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	if l.writing = len(l.waiting) > 0; l.writing { // nobody writes for others without end
+		l.waiting[0].lead = true
+		close(l.waiting[0].wake)
+	}
 	return r.err
 }
 

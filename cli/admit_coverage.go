@@ -64,7 +64,7 @@ func (a *app) admitCoverage(ctx context.Context, f *coverageFlags) error {
 		return err
 	}
 	r := coverageReport{Schema: "sekisho.coverage/v1", Generated: a.clockOf()(), Engines: []string{}, NotReached: []string{}, Containers: []coverage.Line{}}
-	running, err := a.running(ctx, f, &r)
+	running, err := a.throughGate(c).running(ctx, f, &r)
 	if err != nil {
 		return err
 	}

@@ -137,7 +137,7 @@ func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
 	if c.Scan == nil || *c.Scan {
 		plain := *shared
 		plain.Insecure = true
-		o.Scanner = scanners{c.Resolve.Insecure, a.scanner(shared, g.facts, "registry"), a.scanner(&plain, g.facts, "registry")}
+		o.Scanner = scanners{&c.Resolve, a.scanner(shared, g.facts, "registry"), a.scanner(&plain, g.facts, "registry")}
 	}
 	g.Gate = admit.New(o)
 	return g, nil
@@ -145,7 +145,7 @@ func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
 
 // scanners scan over TLS, but for registries that are said to have none.
 type scanners struct {
-	insecure    []string
+	registries  *webhook.Resolve
 	safe, plain admit.Scanner
 }
 
@@ -155,11 +155,14 @@ func (s scanners) Scan(ctx context.Context, reference string, digest sekisho.Dig
 	if err != nil {
 		return err
 	}
+	if !s.registries.Asks(ref.Registry) {
+		return sekisho.Errorf(sekisho.NotFound, "registry %s is not asked", ref.Registry)
+	}
 	name := ref.Name()
 	if ref.Tag != "" {
 		name += ":" + ref.Tag // where an index may be that is signed
 	}
-	if scope.Any(s.insecure, ref.Registry) {
+	if scope.Any(s.registries.Insecure, ref.Registry) {
 		return s.plain.Scan(ctx, name, digest)
 	}
 	return s.safe.Scan(ctx, name, digest)

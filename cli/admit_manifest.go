@@ -25,7 +25,12 @@ func (a *app) admitManifestCommand(shared *admitFlags) *cobra.Command {
 	t := a.texts.Text
 	f := &manifestFlags{}
 	cmd := &cobra.Command{Use: "manifest", Short: t("cli.admit.manifest.short"), Long: t("cli.admit.manifest.long"), Args: usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return a.admitManifest(shared, f) }}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.URL != "" && !cmd.Flags().Changed("namespace") {
+				f.Namespace = "" // outside the cluster nothing needs to be exempt
+			}
+			return a.admitManifest(shared, f)
+		}}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.StringArrayVar(&f.native, "native", nil, t("cli.flag.native"))
@@ -83,6 +88,16 @@ func policySource(name string) (data []byte, own bool, err error) {
 	return data, false, err
 }
 
+// exempt are the namespaces that native policies do not hold in.
+func exempt(f *manifestFlags) (out []string) {
+	for _, n := range append(append([]string{f.Namespace}, f.Exempt...), f.Open...) {
+		if n != "" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
 // admitNative writes policies as objects of Kubernetes, as JSON documents,
 // which are YAML too. What is left out is told on standard error.
 func (a *app) admitNative(f *manifestFlags) error {
@@ -92,7 +107,7 @@ func (a *app) admitNative(f *manifestFlags) error {
 		if err != nil {
 			return err
 		}
-		p, b, left, err := native.Export(data, native.Options{Exempt: append(append([]string{f.Namespace}, f.Exempt...), f.Open...)})
+		p, b, left, err := native.Export(data, native.Options{Exempt: exempt(f)})
 		if err != nil {
 			return usage(err)
 		}

@@ -92,7 +92,7 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 func (s *scanner) learn(ctx context.Context, target, namespace string, want sekisho.Digest) error {
 	f := &scanFlags{jobs: 1, quiet: true, cacheMiB: cache.DefaultSize >> 20}
 	f.source.namespace = namespace
-	report, digests, err := s.app.learn(ctx, target, s.config, f)
+	report, digests, err := s.app.throughGate(s.config).learn(ctx, target, s.config, f)
 	if err != nil {
 		return err
 	}

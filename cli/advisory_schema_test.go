@@ -20,6 +20,7 @@ func TestAdvisorySchemas(t *testing.T) {
 		"sekisho.advisory.update/v1": reflect.TypeFor[updateDoc](),
 		"sekisho.advisory.status/v1": reflect.TypeFor[databaseStatus](),
 		"sekisho.advisory.show/v1":   reflect.TypeFor[shown](),
+		"sekisho.coverage/v1":        reflect.TypeFor[coverageReport](),
 	} {
 		s := schema(doc)
 		s["$schema"], s["title"] = "https://json-schema.org/draft/2020-12/schema", name
@@ -61,8 +62,10 @@ func schema(kind reflect.Type) map[string]any {
 		return map[string]any{"type": "string"}
 	}
 	properties, required := map[string]any{}, []string{}
-	for i := range kind.NumField() {
-		f := kind.Field(i)
+	for _, f := range reflect.VisibleFields(kind) {
+		if f.Anonymous {
+			continue // its fields follow
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		properties[name] = schema(f.Type)
 		if !strings.Contains(options, "omit") {

@@ -296,6 +296,8 @@ func gateOptions(t *testing.T, g *guarded) {
 	link := filepath.Join(t.TempDir(), "link")
 	must(t, os.MkdirAll("/srv/data", 0o755))
 	must(t, os.Symlink("/", link))
+	id := strings.TrimSpace(g.allowed(t, "network", "inspect", "--format", "{{.Id}}", "host"))
+	g.denied(t, "network:host", run("--net="+id)...)
 	for words, options := range map[string][]string{
 		"privileged":                      {"--privileged"},
 		"grant for mount:/;":              {"-v", "/:/host"},
@@ -426,6 +428,36 @@ func TestDockerGateUsers(t *testing.T) {
 		t.Errorf("audit: %s", out)
 	}
 	g.docker("rm", "-f", "app-1", "db-1")
+}
+
+// TestDockerGateBoth puts both gates before one engine: what the one trusts, the
+// other judges, and its look-ups are not users' calls.
+func TestDockerGateBoth(t *testing.T) {
+	link := filepath.Join(t.TempDir(), "sekisho-runc")
+	self, err := os.Executable()
+	must(t, err)
+	must(t, os.Symlink(self, link))
+	config := filepath.Join(t.TempDir(), "runtime.yaml")
+	t.Setenv("SEKISHO_RUNTIME_CONFIG", config)
+	g := guard(t, "--add-runtime", "sekisho="+link, "--default-runtime", "sekisho")
+	must(t, os.WriteFile(config, []byte(fmt.Sprintf("runtime: /usr/sbin/runc\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ndeadline: 30s\n", g.dir)), 0o600))
+	service(t, g.env, "admit", "node", "serve", "--config", g.dir+"/admit.yaml", "--socket", g.dir+"/admit.sock")
+	g.load(t, map[string][]string{"app:1.0": {"x"}, "evil:1.0": {"evil"}})
+	g.denied(t, "no grant for runtime:runc", "run", "--rm", "--network=none", "--runtime", "runc", "app:1.0", "/bin/busybox", "true")
+	g.allowed(t, "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
+
+	rules, err := os.ReadFile(g.dir + "/docker.yaml")
+	must(t, err)
+	g.stop()
+	must(t, os.WriteFile(g.dir+"/docker.yaml", append([]byte("images: trust\n"), rules...), 0o600))
+	must(t, os.RemoveAll(g.dir+"/facts/by"))
+	must(t, os.MkdirAll(g.dir+"/facts/by", 0o755))
+	g.serve()
+	g.denied(t, "package evil 1.0.0 is denied", "run", "--rm", "--network=none", "evil:1.0")
+	g.denied(t, "the action save", "save", "-o", g.dir+"/x.tar", "app:1.0") // a user still may not
+	if info, err := os.Stat(g.dir + "/facts/docker.token"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the token: %v %v", info, err)
+	}
 }
 
 // certificates makes an authority, a server and clients, in PEM files.

@@ -184,6 +184,27 @@ func TestNamesTold(t *testing.T) {
 	})
 }
 
+// TestNamesOfContainers holds that an answer is told of the container that
+// asked, and that its connection carries the name.
+func TestNamesOfContainers(t *testing.T) {
+	s := newStage(t)
+	e := listen(t, sensor.Options{Default: sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventDNS, sekisho.EventConnect}}})
+	if out, err := s.run("asks", nil, "/bin/actor", "resolve"); err != nil {
+		t.Fatal(err, out)
+	}
+	address := netip.MustParseAddr("127.0.0.99")
+	x := e.await("the answer", of("asks", sekisho.EventDNS))
+	if x.Path != "c2.example" || !slices.Equal(x.Net.Addresses, []netip.Addr{address}) {
+		t.Errorf("the answer: %q is %v", x.Path, x.Net.Addresses)
+	}
+	x = e.await("the connection", func(x *sekisho.Event) bool {
+		return of("asks", sekisho.EventConnect)(x) && x.Net.Remote.Addr() == address
+	})
+	if x.Net.Name != "c2.example" {
+		t.Errorf("the connection: %+v", x.Net)
+	}
+}
+
 // answer is a name server that knows one address.
 func answer(c net.PacketConn) {
 	b := make([]byte, 1500)
@@ -342,6 +363,17 @@ func TestContainerdTold(t *testing.T) {
 	x := e.await("its first program", ran("/bin/actor", "show", "one"))
 	if c := x.Container; c == nil || c.ID != "orders" || c.Name != "orders" || c.Runtime != "containerd" || x.Process.Origin != sekisho.OriginImage || c.Upper == "" {
 		t.Errorf("its first program's container: %+v", c)
+	}
+	ctr("run", "-d", "docker.io/library/actors:1.0", "stays", "/bin/busybox", "sh", "-c", "while :; do /bin/actor show again; /bin/busybox usleep 50000; done")
+	t.Cleanup(func() {
+		exec.Command("ctr", "-a", socket, "-n", "team", "task", "kill", "-s", "SIGKILL", "stays").Run()
+		exec.Command("ctr", "-a", socket, "-n", "team", "task", "rm", "-f", "stays").Run()
+	})
+	x = e.await("the image of a container of containerd", func(x *sekisho.Event) bool {
+		return ran("/bin/actor", "show", "again")(x) && x.Container != nil && x.Container.Image != ""
+	})
+	if c := x.Container; c.Image != "docker.io/library/actors:1.0" || !strings.HasPrefix(string(c.ImageDigest), "sha256:") {
+		t.Errorf("its image: %+v", c)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestRuntimeGate puts the gate in the runtime's place of a real engine, by its
@@ -69,6 +70,7 @@ func TestRuntimeGate(t *testing.T) {
 	if status != 0 || !strings.Contains(out, `"result":"allow"`) || !strings.Contains(out, `"container":"`) || !strings.Contains(out, `"image":"app:1.0"`) {
 		t.Errorf("audit: %s", out)
 	}
+	gateUnasked(t, g)
 	stop()
 	g.denied(t, "the gate cannot decide, so the start is denied", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 	g.allowed(t, "exec", "live", "/bin/busybox", "true") // what runs is not hurt
@@ -90,6 +92,41 @@ func TestRuntimeGate(t *testing.T) {
 	}
 	if out, err := exec.Command(dir+"/bin/runc", "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "runc version") {
 		t.Errorf("the runtime is not back: %v %s", err, out)
+	}
+}
+
+// gateUnasked starts containers that nobody asks the engine's API for: of a
+// service, and again by themselves.
+func gateUnasked(t *testing.T, g *guarded) {
+	t.Helper()
+	swarm := fmt.Sprintf("127.0.0.1:%d", port(t))
+	g.allowed(t, "swarm", "init", "--listen-addr", swarm, "--advertise-addr", swarm)
+	g.allowed(t, "service", "create", "--detach", "--no-resolve-image", "--name", "task", "--restart-condition", "none", "--network", "host", "evil:1.0")
+	until(t, "the task of a service is denied", func() bool {
+		_, out := g.docker("service", "ps", "task", "--no-trunc", "--format", "{{.Error}}")
+		return strings.Contains(out, "package evil 1.0.0 is denied")
+	})
+	g.allowed(t, "swarm", "leave", "--force")
+	g.allowed(t, "run", "-d", "--restart=always", "--name", "again", "--network=none", "app:1.0", "/bin/busybox", "true")
+	until(t, "a container that starts again is judged again", func() bool {
+		_, out, _ := run(t, nil, "audit", "show", "--audit", g.dir+"/audit", "--gate", "runc", "--subject", "container/again")
+		return strings.Count(out, "\n") > 2
+	})
+	g.allowed(t, "rm", "-f", "again")
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(60 * time.Second)
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it never was so that %s", what)
+		}
 	}
 }
 

@@ -98,6 +98,8 @@ func engine(t testing.TB) string {
 	text("/containers/c2/json", `{"Id":"`+strings.Repeat("b", 64)+`","Name":"/moved","Image":"`+string(digest(2))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
 	text("/containers/c3/json", `{"Id":"`+strings.Repeat("c", 64)+`","Name":"/open","Image":"`+string(digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","Privileged":true,"MaskedPaths":[]}}`)
 	text("/containers/c4/json", `{"Id":"`+strings.Repeat("d", 64)+`","Name":"/multi","Image":"`+string(digest(1))+`","ImageManifestDescriptor":{"digest":"`+string(digest(2))+`"},"Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
+	text("/networks/f00", `{"Name":"host","Driver":"host"}`)
+	text("/networks/own", `{"Name":"own","Driver":"bridge"}`)
 	text("/exec/e1/json", `{"ContainerID":"c1"}`)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, `{"message":"no such thing"}`, http.StatusNotFound)
@@ -211,6 +213,12 @@ func TestDecide(t *testing.T) {
 		"restart":                      {call{user: "ops", method: "POST", uri: "/v1.41/containers/c2/restart"}, "policy no-evil"},
 		"start of a privileged one":    {call{user: "dev-a", method: "POST", uri: "/containers/c3/start"}, "privileged"},
 		"start of the platform's":      {call{user: "ops", method: "POST", uri: "/containers/c4/start"}, "policy no-evil"},
+		"start from a checkpoint":      {call{user: "dev-a", method: "POST", uri: "/containers/c1/start?checkpoint=x&checkpoint-dir=/tmp"}, "checkpoint:/tmp/x"},
+		"the host's network by ID":     {call{user: "dev-a", method: "POST", uri: create, body: body(`{"NetworkMode":"f00"}`)}, "network:host"},
+		"the host's network beside":    {call{user: "dev-a", method: "POST", uri: create, body: `{"Image":"good","NetworkingConfig":{"EndpointsConfig":{"f00":{}}}}`}, "network:host"},
+		"the host's network as such":   {call{user: "dev-a", method: "POST", uri: create, body: `{"Image":"good","NetworkingConfig":{"EndpointsConfig":{"host":{}}}}`}, "network:host"},
+		"a network of one's own":       {call{user: "dev-a", method: "POST", uri: create, body: body(`{"NetworkMode":"own"}`)}, ""},
+		"a network that is not there":  {call{user: "dev-a", method: "POST", uri: create, body: body(`{"NetworkMode":"later"}`)}, ""},
 		"start, an old API":            {call{user: "ops", method: "POST", uri: "/v1.23/containers/c1/start"}, "docker.old_start"},
 		"start, no number":             {call{user: "ops", method: "POST", uri: "/v./containers/c1/start"}, "docker.old_start"},
 		"start of what is not there":   {call{user: "ops", method: "POST", uri: "/containers/none/start"}, "docker.unread"},

@@ -18,7 +18,7 @@ import (
 type created struct {
 	config
 	HostConfig       *hostConfig
-	NetworkingConfig *json.RawMessage
+	NetworkingConfig *struct{ EndpointsConfig map[string]json.RawMessage }
 	hostConfigInline
 }
 

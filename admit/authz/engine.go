@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,6 +70,17 @@ func (e *Engine) image(ctx context.Context, name string) (sekisho.Digest, error)
 	return i.ID, err
 }
 
+// hostNetwork reports whether a name, or an identity, is that of the network of
+// the host. A network that is not there is none.
+func (e *Engine) hostNetwork(ctx context.Context, name string) (bool, error) {
+	var n struct{ Driver, Name string }
+	err := e.client.Get(ctx, "/networks/"+escape(name), &n)
+	if sekisho.KindOf(err) == sekisho.NotFound && err != nil {
+		return false, nil
+	}
+	return n.Driver == "host" || n.Name == "host", err
+}
+
 // container is what GET /containers/ID/json tells.
 type container struct {
 	ID                      string
@@ -76,6 +88,7 @@ type container struct {
 	Image                   sekisho.Digest
 	Config                  config
 	HostConfig              hostConfig
+	NetworkSettings         struct{ Networks map[string]json.RawMessage }
 	ImageManifestDescriptor *struct{ Digest sekisho.Digest } // of the platform, where the engine keeps manifests
 }
 

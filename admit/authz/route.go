@@ -81,7 +81,9 @@ func parse(method, uri string) (*request, error) {
 }
 
 // single are parameters that a decision looks at.
-func single() []string { return []string{"fromImage", "fromSrc", "repo", "tag", "name"} }
+func single() []string {
+	return []string{"fromImage", "fromSrc", "repo", "tag", "name", "checkpoint", "checkpoint-dir"}
+}
 
 // cutVersion takes /v1.41 off the path, as the engine's router matches it.
 func (q *request) cutVersion() {

@@ -3,6 +3,9 @@ package authz
 import (
 	"context"
 	"errors"
+	"maps"
+	"path"
+	"slices"
 	"strings"
 
 	"sekisho"
@@ -70,7 +73,11 @@ func (p *plugin) create(ctx context.Context, q *request, body []byte) ([]admit.I
 		h = &hostConfig{}
 	}
 	q.image, q.needs = c.Image, append(h.needs(p.Real), c.hostConfigInline.needs(p.Real)...)
-	if err := p.runtimes(ctx, q); err != nil {
+	networks := []string{h.NetworkMode, c.hostConfigInline.NetworkMode}
+	if c.NetworkingConfig != nil {
+		networks = slices.AppendSeq(networks, maps.Keys(c.NetworkingConfig.EndpointsConfig))
+	}
+	if err := errors.Join(p.runtimes(ctx, q), p.networks(ctx, q, networks)); err != nil {
 		return nil, err
 	}
 	if c.Image == "" {
@@ -109,7 +116,11 @@ func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
 		return nil, err
 	}
 	q.container, q.id, q.image, q.needs = c.name(), c.ID, c.Config.Image, c.HostConfig.needs(p.Real)
-	if err := p.runtimes(ctx, q); err != nil {
+	if name := q.query.Get("checkpoint"); name != "" { // what is in it is not the image's
+		q.needs = append(q.needs, "checkpoint:"+path.Join(q.query.Get("checkpoint-dir"), name))
+	}
+	networks := slices.AppendSeq([]string{c.HostConfig.NetworkMode}, maps.Keys(c.NetworkSettings.Networks))
+	if err := errors.Join(p.runtimes(ctx, q), p.networks(ctx, q, networks)); err != nil {
 		return nil, err
 	}
 	if c.Image == "" {
@@ -117,6 +128,27 @@ func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
 		return nil, nil
 	}
 	return []admit.Image{p.image(c.Config.Image, c.digest(), c.HostConfig.workload(&c.Config, c.name()))}, nil
+}
+
+// networks finds the network of the host under names of its own.
+func (p *plugin) networks(ctx context.Context, q *request, names []string) error {
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if slices.Contains([]string{"", "default", "bridge", "none", "nat"}, name) || strings.HasPrefix(name, "container:") {
+			continue
+		}
+		host := name == "host"
+		if !host {
+			var err error
+			if host, err = p.Engine.hostNetwork(ctx, name); err != nil {
+				return err
+			}
+		}
+		if host && !slices.Contains(q.needs, "network:host") {
+			q.needs = append(q.needs, "network:host")
+		}
+	}
+	return nil
 }
 
 // runtimes takes out of what is needed the runtimes that are allowed by name
@@ -173,9 +205,9 @@ func (p *plugin) volume(q *request, body []byte) error {
 		return err
 	}
 	n := &list{}
-	for _, path := range hostPaths(v.DriverOpts) {
-		n.add("mount", path)
-		n.add("mount", resolved(path, p.Real))
+	for _, place := range hostPaths(v.DriverOpts) {
+		n.add("mount", place)
+		n.add("mount", resolved(place, p.Real))
 	}
 	if v.Driver != "local" {
 		n.add("volume-driver", v.Driver)

@@ -84,3 +84,29 @@ func TestHostile(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// BenchmarkAsk measures a question over the socket, of which each gate in a
+// runtime's place asks one.
+func BenchmarkAsk(b *testing.B) {
+	dir, err := os.MkdirTemp("", "node-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- node.Serve(ctx, l, time.Minute, func(context.Context, admit.Question) node.Answer { return node.Answer{Result: sekisho.Allow} })
+	}()
+	for b.Loop() {
+		if _, err := node.Ask(ctx, filepath.Join(dir, "s"), admit.Question{Subject: "container/x", Images: []admit.Image{{Digest: "sha256:x"}}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	cancel()
+	<-ended
+}

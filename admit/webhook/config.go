@@ -45,7 +45,7 @@ type Config struct {
 	Failure     string        `yaml:"failure"`     // open or closed (default)
 	Pin         string        `yaml:"pin"`         // pods, all, or empty for never
 	Platforms   []string      `yaml:"platforms"`   // of the nodes, as linux/amd64; each is judged
-	Namespace   string        `yaml:"namespace"`   // its own, which is exempt
+	Namespace   string        `yaml:"namespace"`   // its own, which is exempt; empty outside a cluster
 	Environment string        `yaml:"environment"` // for policies whose scope names some
 	Resolve     Resolve       `yaml:"resolve"`     // of tags
 	Keep        int           `yaml:"keep"`        // how many images are kept ready to be judged; default 4096
@@ -65,6 +65,7 @@ type Config struct {
 type Resolve struct {
 	Off       bool          `yaml:"off"`        // never ask a registry; a tag is then an unknown image
 	TTL       time.Duration `yaml:"ttl"`        // for which an answer is taken to hold; default 1m
+	Only      []string      `yaml:"only"`       // patterns of registries that are asked; empty for all
 	Insecure  []string      `yaml:"insecure"`   // patterns of registries without TLS
 	Immutable []string      `yaml:"immutable"`  // patterns of registries whose tags cannot be moved
 	MaxImages int           `yaml:"max_images"` // kept; default 20000
@@ -144,7 +145,6 @@ func (c *Config) complete() error {
 	def(&c.Health, ":8081")
 	def(&c.Language, "en")
 	def(&c.Failure, Closed)
-	def(&c.Namespace, "sekisho")
 	def(&c.Deadline, 2*time.Second)
 	def(&c.Resolve.TTL, time.Minute)
 	def(&c.Resolve.MaxImages, 20_000)
@@ -178,6 +178,9 @@ func (c *Config) complete() error {
 		if err := c.BreakGlass[i].check(); err != nil {
 			return sekisho.Errorf(sekisho.Invalid, "break_glass[%d]: %w", i, err)
 		}
+	}
+	if c.Certificate.Secret != "" && c.Namespace == "" {
+		return sekisho.Errorf(sekisho.Invalid, "namespace: want the one of certificate.secret")
 	}
 	return c.Certificate.check()
 }
@@ -218,7 +221,7 @@ func (c *Config) words() error {
 	if err := within(c.Deadline); err != nil {
 		return err
 	}
-	for _, l := range [][]string{c.Resolve.Insecure, c.Resolve.Immutable, c.Controllers} {
+	for _, l := range [][]string{c.Resolve.Only, c.Resolve.Insecure, c.Resolve.Immutable, c.Controllers} {
 		if err := scope.CheckGlobs(l, false); err != nil {
 			return err
 		}
@@ -318,6 +321,12 @@ func (c *Certificate) check() error {
 		return sekisho.Errorf(sekisho.Invalid, "certificate: life is at least 10s, and authority_life not less")
 	}
 	return nil
+}
+
+// Asks reports whether a registry may be asked. Who makes pods chooses the
+// names in them, and could send the gate anywhere.
+func (r *Resolve) Asks(registry string) bool {
+	return !r.Off && (len(r.Only) == 0 || scope.Any(r.Only, registry))
 }
 
 // scopeOf is the scope of a namespace; what none names is treated as the

@@ -69,7 +69,7 @@ func (s *Server) mutate(ctx context.Context, r *object.Request, c *Scope) *objec
 // pin adds the digest to a reference that has none.
 func (s *Server) pin(ctx context.Context, image string) (string, error) {
 	ref, err := scope.Parse(image)
-	if err != nil || ref.Digest != "" {
+	if err != nil || ref.Digest != "" || !s.Config.Resolve.Asks(ref.Registry) {
 		return image, nil // what is broken is told when it is judged
 	}
 	r, err := s.tags.resolve(ctx, ref)

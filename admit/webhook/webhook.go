@@ -173,12 +173,18 @@ func objects(r *object.Request) (o, old *object.Object, err error) {
 	return o, old, err
 }
 
-// onlyUnknown reports whether a denial rests on missing facts alone.
+// onlyUnknown reports whether a denial rests on missing facts alone. What
+// policies say that do not deny is no part of it.
 func onlyUnknown(a *admit.Answer) bool {
 	for _, d := range a.Images {
-		for _, x := range d.Reasons {
-			if x.Effect != sekisho.Note && x.Result != sekisho.ControlNotAssessed {
-				return false
+		for _, p := range d.Policies {
+			if p.Result != sekisho.Deny {
+				continue
+			}
+			for _, x := range d.Reasons {
+				if x.Policy == p.Name && x.Effect != sekisho.Note && x.Result != sekisho.ControlNotAssessed {
+					return false
+				}
 			}
 		}
 	}
@@ -224,11 +230,18 @@ func (s *Server) question(ctx context.Context, r *object.Request, c *Scope, o *o
 		}
 		for _, d := range found[i] {
 			q.Images = append(q.Images, admit.Image{Reference: containers[i].Image, Digest: d,
-				Request: fact.Request{Stage: fact.Run, Name: names[i], Environment: environment, TagFixed: s.tagFixed(names[i]), Workload: &containers[i].Workload}})
+				Request: fact.Request{Stage: fact.Run, Again: again(r, o), Name: names[i], Environment: environment, TagFixed: s.tagFixed(names[i]), Workload: &containers[i].Workload}})
 			q.of, q.lookup = append(q.of, &containers[i]), append(q.lookup, errs[i])
 		}
 	}
 	return q, late
+}
+
+// again reports whether a workload that was let in starts once more: one of the
+// cluster's controllers makes what its object, which was judged, says. A user's
+// own word about an owner counts for nothing.
+func again(r *object.Request, o *object.Object) bool {
+	return o.Owned && slices.Contains(controllers(), r.User.Name)
 }
 
 // known reads a reference, and answers what needs no registry.
@@ -237,7 +250,7 @@ func (s *Server) known(image string) (*scope.Reference, []sekisho.Digest, error)
 	if err != nil {
 		return nil, []sekisho.Digest{""}, nil // the gate's policies tell that it is broken
 	}
-	if s.Resolver == nil {
+	if s.Resolver == nil || !s.Config.Resolve.Asks(ref.Registry) {
 		return &ref, []sekisho.Digest{ref.Digest}, nil
 	}
 	return &ref, nil, nil

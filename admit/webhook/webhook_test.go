@@ -49,7 +49,7 @@ var clean, bad, unknown = digest(1), digest(2), digest(3)
 type facts struct{}
 
 func (facts) Version(d sekisho.Digest) string {
-	if d == clean || d == bad {
+	if d == clean || d == bad || d == digest(8) {
 		return string(d)
 	}
 	return ""
@@ -61,6 +61,9 @@ func (facts) Image(d sekisho.Digest) (*fact.Image, error) {
 	if d == bad {
 		i.Findings = append(i.Findings, sekisho.Finding{Kind: sekisho.Vulnerability, ID: "CVE-2026-0001", Severity: sekisho.Critical, Status: sekisho.StatusAffected,
 			Package: &sekisho.PackageRef{Name: "openssl", Version: "3.0.1"}, Vulnerable: &sekisho.Vulnerable{}, FixedIn: []string{"3.0.2"}})
+	}
+	if d == digest(8) {
+		i.Approvals = []fact.Approval{{Author: "alice", Approver: "bob", Time: noon.AddDate(0, -1, 0), Lapsed: "CVE-2026-0009 is exploited"}}
 	}
 	return i, nil
 }
@@ -105,6 +108,8 @@ func (r registry) Resolve(ctx context.Context, ref string) (webhook.Resolved, er
 		return webhook.Resolved{}, sekisho.Errorf(sekisho.Unavailable, "%w", ctx.Err())
 	case strings.Contains(ref, "multi"):
 		return webhook.Resolved{Digest: digest(9), Manifests: []webhook.Manifest{{sekisho.Platform{OS: "linux", Architecture: "amd64"}, clean}, {sekisho.Platform{OS: "linux", Architecture: "arm64"}, bad}}}, nil
+	case strings.Contains(ref, "lapsed"):
+		return webhook.Resolved{Digest: digest(8)}, nil
 	case strings.Contains(ref, "bad"):
 		return webhook.Resolved{Digest: bad}, nil
 	case strings.Contains(ref, "unknown"):
@@ -437,7 +442,7 @@ func TestFailures(t *testing.T) {
 // TestDeadline holds that what cannot be found out in time follows the failure
 // mode, and what is known to be bad does not.
 func TestDeadline(t *testing.T) {
-	s := server(t, config)
+	s := server(t, config, warning) // what only warns says nothing about a denial
 	out := s.Validate(t.Context(), request("slow", "alice", "CREATE", pods, pod("r.example/slow:1")))
 	if out.Allowed || s.log.find("admit.failure") == nil || !strings.Contains(out.Status.Message, "in time") {
 		t.Errorf("closed: %+v", out)
@@ -482,6 +487,36 @@ func TestImmutable(t *testing.T) {
 	}
 	if out := server(t, config+"resolve: {immutable: [r.example]}\n", policy).Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("r.example/clean:1"))); !out.Allowed {
 		t.Errorf("a tag that cannot be moved: %s", out.Status.Message)
+	}
+}
+
+// TestOnly holds that no registry is asked but those that are named.
+func TestOnly(t *testing.T) {
+	s := server(t, config+"resolve: {only: [ours.example]}\n")
+	if out := s.Validate(t.Context(), request("slow", "a", "CREATE", pods, pod("theirs.example/slow:1"))); out.Allowed || s.log.find("admit.failure") != nil {
+		t.Errorf("a registry that is not named: %+v", out)
+	}
+	if out := s.Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("ours.example/clean:1"))); !out.Allowed {
+		t.Errorf("one that is: %s", out.Status.Message)
+	}
+	if out := s.Mutate(t.Context(), request("shop", "a", "CREATE", pods, pod("theirs.example/clean:1"))); out.Patch != nil {
+		t.Errorf("its digest is asked for: %s", out.Patch)
+	}
+}
+
+func BenchmarkReview(b *testing.B) {
+	s := server(b, config)
+	data, err := json.Marshal(object.Review{APIVersion: object.APIVersion, Kind: "AdmissionReview", Request: request("shop", "alice", "CREATE", pods, pod("r.example/clean:1"))})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := s.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.log.entries = s.log.entries[:0]
+		r := httptest.NewRequest("POST", "/validate?timeout=5s", bytes.NewReader(data))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
 
@@ -584,6 +619,46 @@ func FuzzReview(f *testing.F) {
 			if w.Code == 200 && (json.Unmarshal(w.Body.Bytes(), v) != nil || v.Response == nil || v.Response.UID == "" || !v.Response.Allowed && v.Response.Status.Message == "") {
 				t.Errorf("%q: an answer that is none: %s", data, w.Body)
 			}
+		}
+	})
+}
+
+// TestLapsed holds that a lapsed approval stops what is new, and lets what runs
+// under it restart and scale, when the cluster's controllers ask, and only then.
+func TestLapsed(t *testing.T) {
+	const approved = "name: approved\nowner: lead\nmode: deny\ncontrols: [{control: approval}]\n"
+	const controller = "system:serviceaccount:kube-system:replicaset-controller"
+	owned := pod("registry.example/lapsed:1")
+	owned["metadata"].(map[string]any)["ownerReferences"] = []map[string]any{{"kind": "ReplicaSet", "controller": true}}
+	s := server(t, config, approved)
+	for name, c := range map[string]struct {
+		user string
+		pod  map[string]any
+		want bool
+	}{
+		"a new pod":                     {"alice", pod("registry.example/lapsed:1"), false},
+		"a further copy":                {controller, owned, true},
+		"a user who says it is owned":   {"alice", owned, false},
+		"a controller without an owner": {controller, pod("registry.example/lapsed:1"), false},
+	} {
+		out := s.Validate(t.Context(), request("shop", c.user, "CREATE", pods, c.pod))
+		if out.Allowed != c.want || !c.want && !strings.Contains(out.Status.Message, "CVE-2026-0009") {
+			t.Errorf("%s: allowed %v, want %v: %+v", name, out.Allowed, c.want, out.Status)
+		}
+	}
+	stop := server(t, config, strings.Replace(approved, "control: approval", "control: approval, running: stop", 1))
+	if out := stop.Validate(t.Context(), request("shop", controller, "CREATE", pods, owned)); out.Allowed {
+		t.Error("a policy that stops what runs does not")
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add(config)
+	f.Add("policies: [a]\nfacts: f\naudit: a\ncertificate: {cert: c, key: k}\nscopes: [{namespaces: ['*'], pin: all, deadline: 1s}]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := webhook.ParseConfig(strings.NewReader(text), "admit.yaml")
+		if err == nil && (len(c.Policies) == 0 || c.Deadline <= 0 || c.InFlight < 1) {
+			t.Errorf("%q was taken: %+v", text, c)
 		}
 	})
 }

@@ -104,12 +104,12 @@ func newMachine(t *testing.T) *machine {
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	m.start(t, bin+"/containerd", "--config", dir+"/config.toml")
-	m.until(t, "containerd answers", func() bool { return exec.Command(bin+"/ctr", "-a", dir+"/c.sock", "plugins", "ls").Run() == nil })
+	m.until(t, "containerd answers", func() bool { return exec.Command("ctr", "-a", dir+"/c.sock", "plugins", "ls").Run() == nil })
 	for name, pkg := range map[string]string{"good:1": "x", "bad:1": "evil"} {
 		must(t, os.WriteFile(dir+"/image.tar", archive(t, name, pkg), 0o600))
-		m.run(t, bin+"/ctr", "-a", dir+"/c.sock", "-n", "k8s.io", "images", "import", dir+"/image.tar")
+		m.run(t, "ctr", "-a", dir+"/c.sock", "-n", "k8s.io", "images", "import", dir+"/image.tar")
 	}
-	m.run(t, bin+"/ctr", "-a", dir+"/c.sock", "-n", "k8s.io", "images", "tag", "docker.io/library/bad:1", "docker.io/library/good:2")
+	m.run(t, "ctr", "-a", dir+"/c.sock", "-n", "k8s.io", "images", "tag", "docker.io/library/bad:1", "docker.io/library/good:2")
 	conn, err := grpc.NewClient("unix://"+dir+"/c.sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })

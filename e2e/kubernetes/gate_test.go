@@ -26,12 +26,15 @@ type images struct {
 	blobs map[string][]byte // by digest
 	types map[string]string // media types of manifests, by digest
 	tags  map[string]string // digests, by name:tag
+
+	release chan struct{} // closed when what hangs may end
 }
 
 func newRegistry(t *testing.T) *images {
-	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}}
+	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, release: make(chan struct{})}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
+	t.Cleanup(func() { close(r.release) })
 	return r
 }
 
@@ -39,8 +42,6 @@ func newRegistry(t *testing.T) *images {
 func (r *images) host() string { return strings.TrimPrefix(r.URL, "http://") }
 
 func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	path := strings.TrimPrefix(q.URL.Path, "/v2/")
 	if path == "" {
 		return
@@ -49,6 +50,11 @@ func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if !isManifest {
 		_, what, _ = strings.Cut(path, "/blobs/")
 	}
+	if what == "hangs" { // as a registry that is overloaded does
+		<-r.release
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	digest := what
 	if d, ok := r.tags[name+":"+what]; ok && isManifest {
 		digest = d
@@ -115,6 +121,7 @@ type gate struct {
 	health  string
 	process *exec.Cmd
 	done    chan struct{}
+	ended   error // how it ended; read after done
 	mu      sync.Mutex
 	said    bytes.Buffer
 }
@@ -187,7 +194,7 @@ func (g *gate) start() {
 			g.said.WriteString(lines.Text() + "\n")
 			g.mu.Unlock()
 		}
-		_ = p.Wait()
+		g.ended = p.Wait()
 	}()
 	eventually(g.t, "the gate is ready", func() bool {
 		select {
@@ -212,6 +219,9 @@ func (g *gate) stop() {
 	_ = g.process.Process.Signal(os.Interrupt)
 	<-g.done
 	g.process = nil
+	if g.ended != nil {
+		g.t.Errorf("stopped, it ends with %v", g.ended)
+	}
 	if g.t.Failed() {
 		g.t.Logf("the gate said:\n%s", g.said.String())
 	}

@@ -123,6 +123,20 @@ func TestGate(t *testing.T) {
 		registry.push("app", "moving", "musl", "evil")
 		eventually(t, "the new image is judged", func() bool { return alice.create(inShop+"?dryRun=All", pod("after", image("moving"), nil)).code == 403 })
 	})
+	t.Run("not in time", func(t *testing.T) {
+		if a := alice.create(inShop, pod("late", image("hangs"), nil)); a.code != 403 || !a.has("could not be found out in time") {
+			t.Errorf("a closed namespace: %s", a)
+		}
+		if a := alice.create("/api/v1/namespaces/soft/pods", pod("late", image("hangs"), nil)); a.code != 201 || !a.has("lets it pass") {
+			t.Errorf("an open namespace: %s", a)
+		}
+		if a := alice.create("/api/v1/namespaces/soft/pods", pod("late2", image("hangs"), map[string]any{"securityContext": map[string]any{"privileged": true}})); a.code != 403 {
+			t.Errorf("what is known to be bad: %s", a)
+		}
+		if !g.audit(`"action":"admit.failure"`, `"failure":"deadline"`, `"result":"deny"`) || !g.audit(`"action":"admit.failure"`, `"failure":"deadline"`, `"result":"allow"`) {
+			t.Error("the audit log does not tell")
+		}
+	})
 	t.Run("own namespace", func(t *testing.T) {
 		if a := alice.create("/api/v1/namespaces/gatehouse/pods", pod("self", image("bad"), nil)); a.code != 201 || a.warnings != "" {
 			t.Errorf("it says %s", a)

@@ -1,8 +1,9 @@
 // Package container says which container a cgroup belongs to. In go the
 // cgroups that the kernel makes and the command lines of container runtimes;
 // out come containers with name, image, labels, mounts and workload, read from
-// the files that the runtime wrote before it started the container. It asks no
-// service, and believes no name that a container gives a cgroup of its own.
+// the files that the runtime wrote before it started the container. Only what
+// those do not tell is asked of containerd, and no event waits for the answer.
+// It believes no name that a container gives a cgroup of its own.
 package container
 
 import (
@@ -38,6 +39,8 @@ type Tracker struct {
 	byID    map[string]*known
 	pending map[string]string // bundle by id of a container that is being made
 	order   []string          // of pending, oldest first
+	places  map[string]place  // by id, of the same containers
+	asks    chan *known
 }
 
 // Options say where this host's files are.
@@ -52,6 +55,8 @@ type known struct {
 	keys      map[uint64]bool
 	tries     int
 	whole     bool
+	questions int       // to containerd
+	asked     time.Time // when the last one was answered, or should have been
 }
 
 // New returns a tracker that knows nothing yet.
@@ -59,18 +64,24 @@ func New(o Options) *Tracker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tracker{o: o, byKey: map[uint64]*known{}, byID: map[string]*known{}, pending: map[string]string{}}
+	return &Tracker{o: o, byKey: map[uint64]*known{}, byID: map[string]*known{}, pending: map[string]string{}, places: map[string]place{}, asks: make(chan *known, 256)}
 }
 
 // Executed looks at a program that the host itself ran: a runtime that makes
 // a container names its id and the directory of its configuration.
 func (t *Tracker) Executed(p *sekisho.Process) {
+	shimmed, where := shim(p.Args)
 	id, bundle := creates(p.Args, p.Directory)
-	if id == "" {
+	if id == "" && shimmed == "" {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if shimmed != "" {
+		t.expect(shimmed, p.Directory)
+		t.places[shimmed] = where
+		return
+	}
 	t.expect(id, bundle)
 }
 
@@ -81,6 +92,7 @@ func (t *Tracker) expect(id, bundle string) {
 	t.pending[id] = bundle
 	for len(t.order) > maxPending {
 		delete(t.pending, t.order[0])
+		delete(t.places, t.order[0])
 		t.order = t.order[1:]
 	}
 }
@@ -143,7 +155,9 @@ func (t *Tracker) Made(c Cgroup) *sekisho.Container {
 	}
 	k.keys[c.Key] = true
 	t.byKey[c.Key] = k
-	t.describe(k)
+	if !k.whole { // one hierarchy is enough
+		t.describe(k)
+	}
 	return k.container
 }
 
@@ -203,6 +217,8 @@ func (t *Tracker) Container(key uint64) *sekisho.Container {
 	}
 	if !k.whole && k.tries < maxTries {
 		t.describe(k)
+	} else if k.whole {
+		t.want(k)
 	}
 	return k.container
 }

@@ -100,6 +100,7 @@ func (t *Tracker) describe(k *known) {
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
+	t.want(k)
 }
 
 func (t *Tracker) search(id string) string {

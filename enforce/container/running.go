@@ -130,12 +130,11 @@ func (t *Tracker) shims() {
 		}
 		args := strings.Split(string(line), "\x00")
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
-		for i, a := range args {
-			if err == nil && a == "-id" && i+1 < len(args) {
-				t.mu.Lock()
-				t.expect(args[i+1], cwd)
-				t.mu.Unlock()
-			}
+		if id, where := shim(args); id != "" && err == nil {
+			t.mu.Lock()
+			t.expect(id, cwd)
+			t.places[id] = where
+			t.mu.Unlock()
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -372,7 +373,10 @@ func (s *Sensor) Stats() (Stats, error) {
 			st.Total = st.Total.add(sum)
 		}
 	}
-	for _, p := range s.programs {
+	s.mu.Lock()
+	programs := slices.Clone(s.programs)
+	s.mu.Unlock()
+	for _, p := range programs {
 		if ps, err := p.Stats(); err == nil {
 			st.Missed += ps.RecursionMisses
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -50,6 +51,11 @@ func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 		unix.Write(s.stop, one[:])
 	})
 	defer stop()
+	asking, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { s.o.Containers.Run(asking) })
+	defer group.Wait()
+	defer cancel()
 	idle := 0
 	for ctx.Err() == nil {
 		n := s.drain(f)

@@ -108,7 +108,10 @@ func TestOldPrograms(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range spec.Programs {
-			if _, err := s.load(spec, name); err != nil {
+			s.mu.Lock()
+			_, err := s.load(spec, name)
+			s.mu.Unlock()
+			if err != nil {
 				t.Errorf("%s: %v", name, why(err))
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sekisho"
@@ -20,13 +21,15 @@ const (
 )
 
 // tree knows the processes of the host by pid and start time, so that a pid
-// that is used again is another process. Only one goroutine uses it. A
+// that is used again is another process. Only one goroutine uses it,
+// but for len. A
 // process that was handed out does not change.
 type tree struct {
 	now   func() time.Time
 	live  map[uint32]*node
 	ended []uint32 // pids in the order of their end
 	gone  map[uint32]*node
+	size  atomic.Int64 // of live, for those who only count
 }
 
 type node struct {
@@ -39,7 +42,7 @@ func newTree(now func() time.Time) *tree {
 	return &tree{now: now, live: map[uint32]*node{}, gone: map[uint32]*node{}}
 }
 
-func (t *tree) len() int { return len(t.live) }
+func (t *tree) len() int { return int(t.size.Load()) }
 
 // is says whether a node is the process that started then: what /proc told is
 // exact to a hundredth of a second.
@@ -71,6 +74,7 @@ func (t *tree) put(pid uint32, start uint64, p *sekisho.Process, parent *node) *
 	}
 	if _, ok := t.live[pid]; ok || len(t.live) < maxProcesses {
 		t.live[pid] = n
+		t.size.Store(int64(len(t.live)))
 	}
 	return n
 }
@@ -97,6 +101,7 @@ func (t *tree) end(pid uint32, start uint64) {
 		return
 	}
 	delete(t.live, pid)
+	t.size.Store(int64(len(t.live)))
 	if _, ok := t.gone[pid]; !ok {
 		t.ended = append(t.ended, pid)
 	}
@@ -124,6 +129,7 @@ func (t *tree) seed(proc string, boot time.Time) {
 			parents[uint32(pid)] = uint32(p.ParentPID)
 		}
 	}
+	t.size.Store(int64(len(t.live)))
 	for pid, parent := range parents {
 		if n := t.live[parent]; n != nil && parent != pid {
 			t.live[pid].p.Parent, t.live[pid].p.ParentID = n.p, n.p.ID

@@ -41,6 +41,9 @@ type Index struct {
 	supported  time.Time         // the last day of the distribution's support; zero when not known
 }
 
+// Feeds are those that the facts were made with.
+func (x *Index) Feeds() []sekisho.Feed { return x.image.Feeds }
+
 // vuln is what controls look at of one vulnerability, in 24 bytes.
 type vuln struct {
 	finding   int32

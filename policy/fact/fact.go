@@ -117,6 +117,7 @@ type Request struct {
 	Name        *scope.Reference `json:"-"`                   // Reference, when it has been read already
 	Environment *string          `json:"environment,omitempty"`
 	Host        *string          `json:"host,omitempty"`
+	Again       bool             `json:"again,omitempty"`     // what was let in before starts once more: a restart, a further copy
 	TagFixed    *bool            `json:"tag_fixed,omitempty"` // the gate knows that the tag cannot be moved, or saw it moved; wins over Image.TagImmutable
 	Workload    *Workload        `json:"workload,omitempty"`  // nil when an image is judged on its own
 }

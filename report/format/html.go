@@ -40,7 +40,7 @@ func html(w io.Writer, r *sekisho.Report, o Options) error {
 			}
 			return ""
 		},
-		"size": mib, "reasons": reasonGroups, "reason": v.reason, "control": v.control, "exception": v.exception, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes,
+		"size": mib, "reasons": reasonGroups, "reason": v.reason, "control": v.control, "exception": v.exception, "cover": v.cover, "describe": v.describe, "advice": v.advice, "notes": v.notes, "none": func() string { return none(r) },
 	}).Parse(page)
 	if err != nil {
 		return fmt.Errorf("html template: %w", err)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,13 +160,22 @@ func (w *writer) findings() {
 		parts = append(parts, w.t("report.cleared", "count", cleared))
 	}
 	if len(parts) == 0 {
-		parts = []string{w.t("report.none")}
+		parts = []string{w.t(none(w.r))}
 	}
 	w.line("%s  %s", w.paint("1", w.t("report.findings")), strings.Join(parts, "   "))
 	w.line("")
 	for _, g := range groups(w.r) {
 		w.group(g)
 	}
+}
+
+// none is how a report without findings is worded: where packages could not be
+// held against advisories, none is not nothing.
+func none(r *sekisho.Report) string {
+	if slices.ContainsFunc(r.Coverage, func(c sekisho.Cover) bool { return c.State != sekisho.Covered && c.Packages > 0 }) {
+		return "report.none.judged"
+	}
+	return "report.none"
 }
 
 // places is how many places of a finding are shown without --all.

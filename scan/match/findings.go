@@ -49,16 +49,25 @@ func (m *matcher) finding(p *sekisho.Package, f *flaw, scheme version.Scheme) (s
 			x.Vulnerable.Fixed = w.record.Fixed
 		}
 	}
-	ids := slices.Clone(f.ids)
+	ids, erratum := slices.Clone(f.ids), ""
 	for _, w := range f.verdicts {
-		if d := m.details[w.subject()]; d != nil {
-			ids = append(ids, d.Aliases...)
-			enrich(&x, w.feed, d)
+		d := m.details[w.subject()]
+		if d == nil {
+			continue
 		}
+		ids = append(ids, d.Aliases...)
+		if slices.Contains(w.record.Advisories, w.record.ID) { // what an erratum is called tells of all that it fixes
+			erratum = cmp.Or(erratum, d.Title)
+			untitled := *d
+			untitled.Title, untitled.TitleJA = "", ""
+			d = &untitled
+		}
+		enrich(&x, w.feed, d)
 	}
 	if err := m.signals(&x, ids); err != nil {
 		return x, err
 	}
+	x.Title = cmp.Or(x.Title, erratum)
 	m.settle(&x, ids)
 	return x, nil
 }
@@ -189,11 +198,13 @@ func (m *matcher) settle(x *sekisho.Finding, ids []string) {
 }
 
 // compactRatings leaves one rating a source: its own word before what its CVSS
-// score amounts to.
+// score amounts to. The same word again, of the same severity, is the same rating.
 func compactRatings(list []sekisho.Rating) []sekisho.Rating {
 	out := list[:0:0]
 	for _, r := range list {
-		i := slices.IndexFunc(out, func(o sekisho.Rating) bool { return o.Source == r.Source })
+		i := slices.IndexFunc(out, func(o sekisho.Rating) bool {
+			return o.Source == r.Source || r.Word != "" && o.Word == r.Word && o.Severity == r.Severity
+		})
 		if i < 0 {
 			out = append(out, r)
 		} else if out[i].Severity == sekisho.Unknown {

@@ -277,3 +277,26 @@ func TestSeverity(t *testing.T) {
 		}
 	}
 }
+
+// TestTitle holds that an erratum's title, which tells of all that it fixes,
+// stands for a flaw only where nobody tells of the flaw itself.
+func TestTitle(t *testing.T) {
+	a, b := fixed("ALSA-2024:1", "AlmaLinux:9", "x", "2"), fixed("ALSA-2024:1", "AlmaLinux:9", "x", "2")
+	for i, r := range []*advisory.Record{&a, &b} {
+		r.Aliases, r.Advisories = []string{[]string{"CVE-2024-1", "CVE-2024-2"}[i]}, []string{"ALSA-2024:1"}
+		r.Rating, r.Severity = "Important", string(sekisho.High)
+	}
+	db := known{records: map[string][]advisory.Record{"osv-almalinux": {a, b}}, details: map[string]advisory.Detail{
+		"osv-almalinux ALSA-2024:1": {ID: "ALSA-2024:1", Title: "Important: x update", Ratings: []sekisho.Rating{{Source: "almalinux", Severity: sekisho.High, Word: "Important"}}},
+		"nvd CVE-2024-1":            {ID: "CVE-2024-1", Title: "Overflow in x"}}}
+	r := report(t, db, &sekisho.OS{ID: "almalinux", Version: "9.4"}, rpm("x", "1"))
+	want := map[string]string{"CVE-2024-1": "Overflow in x", "CVE-2024-2": "Important: x update"}
+	for _, x := range r.Findings {
+		if x.Title != want[x.ID] || len(x.Ratings) != 1 || len(x.Sources) != 2 {
+			t.Errorf("%s: %q, ratings %+v, sources %+v", x.ID, x.Title, x.Ratings, x.Sources)
+		}
+	}
+	if len(r.Findings) != 2 {
+		t.Errorf("%d findings", len(r.Findings))
+	}
+}

@@ -23,6 +23,8 @@ var links = []struct{ prefix, name, url string }{
 	{"RHBA-", "Red Hat", "https://access.redhat.com/errata/"},
 	{"RHEA-", "Red Hat", "https://access.redhat.com/errata/"},
 	{"RLSA-", "Rocky Linux", "https://errata.rockylinux.org/"},
+	{"ALSA-", "OSV", "https://osv.dev/vulnerability/"},
+	{"ALBA-", "OSV", "https://osv.dev/vulnerability/"},
 	{"ELSA-", "Oracle", "https://linux.oracle.com/errata/"},
 	{"SUSE-SU-", "OSV", "https://osv.dev/vulnerability/"},
 	{"openSUSE-SU-", "OSV", "https://osv.dev/vulnerability/"},

@@ -19,9 +19,10 @@ import (
 //go:embed install.yaml.tmpl
 var text string
 
-// Options of an installation. Namespace, Image and Policies are required.
+// Options of an installation. Policies are required, and Namespace and Image
+// without a URL.
 type Options struct {
-	Namespace string
+	Namespace string // the gate's own, which is exempt; may be empty with URL
 	Image     string
 	Policies  []string          // as the configuration names them
 	Files     map[string]string // policy files that go into the configuration
@@ -50,7 +51,11 @@ func Write(w io.Writer, o Options) error {
 	if err != nil {
 		return err
 	}
-	return t.Execute(w, values{o, resources(), slices.Concat([]string{o.Namespace}, o.Exempt), slices.Concat([]string{o.Namespace}, o.Exempt, o.Open)})
+	never := o.Exempt
+	if o.Namespace != "" {
+		never = slices.Concat([]string{o.Namespace}, o.Exempt)
+	}
+	return t.Execute(w, values{o, resources(), never, slices.Concat(never, o.Open)})
 }
 
 // values are what the template is filled with.
@@ -89,6 +94,9 @@ func (o *Options) check() error {
 		o.Replicas = 2
 	}
 	for _, n := range slices.Concat([]string{o.Namespace}, o.Open, o.Exempt) {
+		if n == "" && n == o.Namespace && o.URL != "" {
+			continue // a gate outside the cluster has none
+		}
 		if !namespaceForm.MatchString(n) {
 			return sekisho.Errorf(sekisho.Usage, "namespace %q: want lower-case letters, digits and dashes, at most 63", n)
 		}

@@ -53,6 +53,19 @@ func TestOutside(t *testing.T) {
 	if len(docs) != 2 {
 		t.Fatalf("%d objects, want the two configurations", len(docs))
 	}
+	for _, o := range []manifest.Options{{URL: "https://gate"}, {URL: "https://gate", Open: []string{"kube-system"}}} {
+		for _, d := range write(t, o) {
+			for _, h := range d["webhooks"].([]any) {
+				if s, ok := h.(map[string]any)["namespaceSelector"].(map[string]any); ok {
+					for _, e := range s["matchExpressions"].([]any) {
+						if len(e.(map[string]any)["values"].([]any)) == 0 {
+							t.Errorf("%v: an empty selector, which the API server refuses", o)
+						}
+					}
+				}
+			}
+		}
+	}
 	hook := docs[1]["webhooks"].([]any)[0].(map[string]any)["clientConfig"].(map[string]any)
 	if hook["url"] != "https://gate.example.org:8443/validate" || hook["caBundle"] != "Y2VydGlmaWNhdGU=" {
 		t.Errorf("it calls %v", hook)
@@ -62,6 +75,7 @@ func TestOutside(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for name, o := range map[string]manifest.Options{
 		"no image":                 {Namespace: "a"},
+		"no namespace":             {Image: "x"},
 		"a namespace that is none": {Namespace: "A b", Image: "x"},
 		"plain HTTP":               {Namespace: "a", URL: "http://gate"},
 		"a query":                  {Namespace: "a", URL: "https://gate/?a=b"},

@@ -25,6 +25,7 @@ type Object struct {
 	Template       bool              // it makes pods, and is none
 	Annotations    map[string]string // of the pod
 	ServiceAccount string
+	Owned          bool // another object makes it, and keeps making it
 	Mirror         bool // a node started it from a file; the API only shows it
 	Containers     []Container
 }
@@ -38,11 +39,16 @@ type Container struct {
 	Workload fact.Workload
 }
 
+type owner struct {
+	Controller bool `json:"controller"`
+}
+
 type metadata struct {
-	Name         string            `json:"name"`
-	GenerateName string            `json:"generateName"`
-	Labels       map[string]string `json:"labels"`
-	Annotations  map[string]string `json:"annotations"`
+	OwnerReferences []owner           `json:"ownerReferences"`
+	Name            string            `json:"name"`
+	GenerateName    string            `json:"generateName"`
+	Labels          map[string]string `json:"labels"`
+	Annotations     map[string]string `json:"annotations"`
 }
 
 type podTemplate struct {
@@ -139,6 +145,7 @@ func Read(kind Kind, namespace string, data []byte) (*Object, error) {
 	if o.Name == "" {
 		o.Name = meta.GenerateName
 	}
+	o.Owned = slices.ContainsFunc(meta.OwnerReferences, func(r owner) bool { return r.Controller })
 	_, mirrored := t.Metadata.Annotations[mirrorKey]
 	o.Mirror = mirrored && !o.Template && t.Spec.NodeName != ""
 	o.containers(t, m.Path+"/spec")

@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked, "calls": calls, "uring": uring}
+	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked, "calls": calls, "uring": uring, "resolve": resolve}
 	if err := actors[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "actor:", err)
 		os.Exit(1)
@@ -222,6 +222,36 @@ func uring([]string) error {
 	*(*uint32)(unsafe.Pointer(&ring[sq[1]]))++
 	if _, _, errno := syscall.Syscall6(426, fd, 1, 1, 1, 0, 0); errno != 0 {
 		return errno
+	}
+	return nil
+}
+
+// resolve is a name server for itself, and connects to what it was told.
+func resolve([]string) error {
+	server, err := net.ListenPacket("udp4", "127.0.0.53:53")
+	if err != nil {
+		return err
+	}
+	go func() {
+		b := make([]byte, 512)
+		n, from, err := server.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		b[2], b[3], b[7] = 0x81, 0x80, 1 // a response with one answer
+		b = append(b[:n], 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 99)
+		server.WriteTo(b, from)
+	}()
+	c, err := net.Dial("udp4", "127.0.0.53:53")
+	if err != nil {
+		return err
+	}
+	c.Write([]byte("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02c2\x07example\x00\x00\x01\x00\x01"))
+	if _, err := c.Read(make([]byte, 512)); err != nil {
+		return err
+	}
+	if _, err := net.Dial("tcp4", "127.0.0.99:9"); err == nil {
+		return fmt.Errorf("something listens there")
 	}
 	return nil
 }

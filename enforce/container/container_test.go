@@ -1,0 +1,133 @@
+package container
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sekisho"
+)
+
+var id = strings.Repeat("0123456789abcdef", 4)
+
+// TestName reads cgroup paths as runtimes make them, and nothing else.
+func TestName(t *testing.T) {
+	for _, c := range []struct{ path, id, runtime string }{
+		{"/docker/" + id, id, "docker"},
+		{"/system.slice/docker-" + id + ".scope", id, "docker"},
+		{"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-" + id + ".scope", id, "containerd"},
+		{"/kubepods/besteffort/pod-1/" + id, id, ""},
+		{"/machine.slice/libpod-" + id + ".scope", id, "podman"},
+		{"/kubepods.slice/crio-" + id + ".scope", id, "cri-o"},
+		{"/docker/" + id + "/init.scope", "", ""},
+		{"/docker/" + id[1:], "", ""},
+		{"/docker/" + strings.ToUpper(id), "", ""},
+		{"/evil-" + id, "", ""},
+		{"/", "", ""},
+	} {
+		if id, runtime := Name(c.path); id != c.id || runtime != c.runtime {
+			t.Errorf("%s: %q of %q, want %q of %q", c.path, id, runtime, c.id, c.runtime)
+		}
+	}
+}
+
+// TestCommandLines reads those of runtimes and shims.
+func TestCommandLines(t *testing.T) {
+	for _, c := range []struct {
+		args       string
+		id, bundle string
+	}{
+		{"runc --root /run/runc --log /b/log.json create --bundle /b --pid-file /b/init.pid " + id, id, "/b"},
+		{"/usr/bin/crun --systemd-cgroup create --bundle=/c web", "web", "/c"},
+		{"runc run web", "web", "/cwd"},
+		{"runc --root /run/runc delete --force " + id, "", ""},
+		{"runc exec --process /p " + id, "", ""},
+		{"runc create --bundle relative web", "", ""},
+		{"runc create --bundle /b ../../etc", "", ""},
+		{"runc", "", ""},
+	} {
+		if id, bundle := creates(strings.Fields(c.args), "/cwd"); id != c.id || bundle != c.bundle {
+			t.Errorf("%s: %q in %q, want %q in %q", c.args, id, bundle, c.id, c.bundle)
+		}
+	}
+	name, p := shim(strings.Fields("/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id web -address /run/containerd/containerd.sock"))
+	if name != "web" || p != (place{"/run/containerd/containerd.sock", "k8s.io"}) {
+		t.Errorf("shim: %q at %+v", name, p)
+	}
+}
+
+// TestWorkloadOf says what containers are instances of.
+func TestWorkloadOf(t *testing.T) {
+	for _, c := range []struct {
+		labels map[string]string
+		want   sekisho.Workload
+	}{
+		{map[string]string{"io.kubernetes.pod.name": "web-7d4b9c6f5d-x2x9z", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.container.name": "nginx"},
+			sekisho.Workload{Platform: "kubernetes", Kind: "Deployment", Namespace: "shop", Name: "web", Pod: "web-7d4b9c6f5d-x2x9z", Container: "nginx"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "db-0", "io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.container-name": "pg"},
+			sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Namespace: "shop", Name: "db-0", Pod: "db-0", Container: "pg"}},
+		{map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}, sekisho.Workload{Platform: "compose", Kind: "service", Namespace: "shop", Name: "web"}},
+		{map[string]string{"com.amazonaws.ecs.task-definition-family": "pay", "com.amazonaws.ecs.container-name": "app"}, sekisho.Workload{Platform: "ecs", Kind: "task", Name: "pay", Container: "app"}},
+		{nil, sekisho.Workload{Platform: "docker", Name: "lonely"}},
+	} {
+		if got := WorkloadOf(&sekisho.Container{Name: "lonely", Runtime: "docker", Labels: c.labels}); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.labels, got, c.want)
+		}
+	}
+}
+
+// TestKubernetes reads the bundle that containerd's CRI plugin writes, and a
+// cgroup that the container makes below its own stays the container's.
+func TestKubernetes(t *testing.T) {
+	root := t.TempDir()
+	bundle := "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id
+	config := `{"root":{"path":"rootfs"},"process":{"capabilities":{"bounding":["CAP_CHOWN"]}},"linux":{"cgroupsPath":"kubepods:cri-containerd:` + id + `","maskedPaths":["/proc/kcore"]},
+"mounts":[{"destination":"/proc","type":"proc"},{"destination":"/data","type":"bind","source":"/srv","options":["rbind","ro"]}],
+"annotations":{"io.kubernetes.cri.container-name":"nginx","io.kubernetes.cri.image-name":"registry.example/nginx@sha256:` + id + `","io.kubernetes.cri.sandbox-name":"web-7d4b9c6f5d-x2x9z","io.kubernetes.cri.sandbox-namespace":"shop"}}`
+	if err := os.MkdirAll(filepath.Join(root, bundle), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, bundle, "config.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Root: root, Now: func() time.Time { return time.Unix(1e9, 0) }})
+	c := tr.Made(Cgroup{Key: 7, Path: "/kubepods.slice/cri-containerd-" + id + ".scope"})
+	if c == nil || c.Name != "nginx" || c.Runtime != "containerd" || c.ImageDigest != sekisho.Digest("sha256:"+id) || c.Workload.String() != "shop/web/nginx" || c.Privileged || c.Root != bundle+"/rootfs" {
+		t.Fatalf("%+v", c)
+	}
+	if len(c.Mounts) != 1 || c.Mounts[0] != (sekisho.Mount{Source: "/srv", Destination: "/data", Type: "bind", ReadOnly: true}) {
+		t.Errorf("mounts: %+v", c.Mounts)
+	}
+	if in := tr.Inherit(8, 7); in != c || tr.Container(8) != c || len(tr.Keys(id)) != 2 {
+		t.Errorf("a cgroup below: %+v", in)
+	}
+	if tr.Made(Cgroup{Key: 9, Path: "/system.slice/ssh.service"}) != nil || tr.Container(9) != nil {
+		t.Error("a service was taken for a container")
+	}
+	tr.Removed(7)
+	tr.Removed(8)
+	if tr.Container(8) != nil || len(tr.List()) != 0 {
+		t.Error("a container that is gone is still known")
+	}
+}
+
+// FuzzSpec reads configurations that a hostile image may have shaped.
+func FuzzSpec(f *testing.F) {
+	f.Add([]byte(`{"root":{"path":"/x"},"mounts":[{"destination":"/etc/hosts","source":"/var/lib/docker/containers/x/hosts"}],"annotations":{"a":"b"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s spec
+		if json.Unmarshal(data, &s) != nil {
+			return
+		}
+		c := &sekisho.Container{ID: id, Labels: s.Annotations}
+		annotated(c)
+		if list := mounts(s); len(list) > 1024 {
+			t.Errorf("%d mounts", len(list))
+		}
+		dockerDirectory(s, id)
+		_ = WorkloadOf(c).String()
+	})
+}
