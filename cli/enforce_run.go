@@ -305,7 +305,7 @@ type fileScanner struct {
 }
 
 // File implements enforce.Malware.
-func (s *fileScanner) File(c *sekisho.Container, pid int, path string) ([]string, error) {
+func (s *fileScanner) File(c *sekisho.Container, pid int, path string) ([]enforce.Found, error) {
 	f, err := drift.Open(c, pid, path)
 	if err != nil {
 		return nil, err
@@ -326,13 +326,14 @@ func (s *fileScanner) File(c *sekisho.Container, pid int, path string) ([]string
 	if err := s.inside.Analyze(&analyze.File{Path: strings.TrimPrefix(path, "/"), Mode: info.Mode(), Size: int64(len(data)), Data: data, Root: image.KindContainer}, r); err != nil {
 		return nil, err
 	}
-	var names []string
+	var list []enforce.Found
 	for _, x := range r.Findings {
-		if x.Kind == sekisho.Malware && (x.Severity == sekisho.Critical || x.Severity == sekisho.High) && !slices.Contains(names, x.ID) {
-			names = append(names, x.ID)
+		f := enforce.Found{Name: x.ID, Severity: string(x.Severity)}
+		if x.Kind == sekisho.Malware && settings.Rank(f.Severity) >= settings.Rank("medium") && !slices.Contains(list, f) {
+			list = append(list, f)
 		}
 	}
-	return names, nil
+	return list, nil
 }
 
 // alertPrinter prints alerts: lines for people, or JSON.

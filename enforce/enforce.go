@@ -82,10 +82,15 @@ type Drift interface {
 	Script(*sekisho.Event) (path string, drifted bool)
 }
 
-// Malware looks for malware in a file of a container; it returns the names of
-// what it found.
+// Malware looks for malware in a file of a container.
 type Malware interface {
-	File(c *sekisho.Container, pid int, path string) (names []string, err error)
+	File(c *sekisho.Container, pid int, path string) ([]Found, error)
+}
+
+// Found is something that a file has.
+type Found struct {
+	Name     string
+	Severity string // low, medium, high, critical
 }
 
 // Auditor takes entries of the audit log.

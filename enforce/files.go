@@ -107,7 +107,7 @@ func (e *Enforcer) scanAll() {
 
 func (e *Enforcer) scan(f file) {
 	c := f.event.Container
-	names, err := e.Malware.File(c, f.event.Process.PID, f.path)
+	list, err := e.Malware.File(c, f.event.Process.PID, f.path)
 	if err != nil {
 		e.Logger.Debug("file not scanned", "path", f.path, "error", err) // gone, mostly
 		return
@@ -116,7 +116,7 @@ func (e *Enforcer) scan(f file) {
 	if x := e.table.get(c.ID); x != nil {
 		mode, _, _, _, _ = x.judgement()
 	}
-	for _, name := range names {
-		e.respond(&Alert{Kind: KindMalware, Severity: "critical", Rule: name, What: f.path, Mode: mode, Event: f.event, Container: c}, settings.OnMalware)
+	for _, x := range list {
+		e.respond(&Alert{Kind: KindMalware, Severity: x.Severity, Rule: x.Name, What: f.path, Mode: mode, Event: f.event, Container: c}, settings.OnMalware)
 	}
 }

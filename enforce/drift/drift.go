@@ -317,11 +317,18 @@ func (j *Judge) Script(e *sekisho.Event) (path string, ok bool) {
 	if e.Kind != sekisho.EventExec || e.Process == nil || e.Container == nil || len(e.Process.Args) < 2 || !interpreter(e.Process.Path) {
 		return "", false
 	}
-	for i, a := range e.Process.Args[1:] {
+	args := e.Process.Args
+	if filepath.Base(e.Process.Path) == "busybox" && filepath.Base(args[0]) == "busybox" {
+		args = args[1:] // its own name, then that of the program in it
+	}
+	if !interpreter(args[0]) || filepath.Base(args[0]) == "busybox" {
+		return "", false
+	}
+	for i, a := range args[1:] {
 		if a == "" || i > 8 || a == "-c" || a == "-e" || a == "-m" {
 			return "", false
 		}
-		if strings.HasPrefix(a, "-") || i == 0 && interpreter(a) && !strings.Contains(a, "/") {
+		if strings.HasPrefix(a, "-") {
 			continue
 		}
 		if !filepath.IsAbs(a) {
