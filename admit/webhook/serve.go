@@ -116,7 +116,7 @@ const (
 	drainTime                    = 20 * time.Second
 )
 
-// Run serves until the context ends, then finishes what it has begun.
+// Run, which is called once, serves until the context ends, then finishes what it has begun.
 func (s *Server) Run(ctx context.Context, l Listeners, c Certificates, every time.Duration) error {
 	if err := c.Refresh(ctx); err != nil && c.Until().IsZero() {
 		return err
@@ -152,6 +152,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, c Certificates, every tim
 		failed = errors.Join(failed, v.Shutdown(end))
 	}
 	wait.Wait()
+	close(s.tags.end)
 	s.tags.waiting.Wait()
 	if errors.Is(failed, http.ErrServerClosed) {
 		return nil

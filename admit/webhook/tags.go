@@ -43,6 +43,7 @@ type tags struct {
 	moved    func(reference string, from, to sekisho.Digest)
 
 	slots   chan struct{} // bounds the questions at once
+	end     chan struct{} // closed when nobody needs answers any more
 	mu      sync.Mutex
 	names   map[string]*name
 	waiting sync.WaitGroup
@@ -137,6 +138,15 @@ const askTimeout = 30 * time.Second
 func (t *tags) ask(ctx context.Context, key string, n *name) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
+	answered := make(chan struct{})
+	defer close(answered)
+	t.waiting.Go(func() {
+		select {
+		case <-t.end:
+			cancel()
+		case <-answered:
+		}
+	})
 	var r Resolved
 	var err error
 	select {

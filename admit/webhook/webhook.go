@@ -60,7 +60,7 @@ func New(o Options) *Server {
 	if s.Report == nil {
 		s.Report = func(string, error) {}
 	}
-	s.tags = tags{resolver: o.Resolver, now: o.Now, ttl: o.Config.Resolve.TTL, limit: o.Config.Resolve.MaxImages, moved: s.moved, slots: make(chan struct{}, 32)}
+	s.tags = tags{resolver: o.Resolver, now: o.Now, ttl: o.Config.Resolve.TTL, limit: o.Config.Resolve.MaxImages, moved: s.moved, slots: make(chan struct{}, 32), end: make(chan struct{})}
 	return s
 }
 
