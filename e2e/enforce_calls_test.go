@@ -33,16 +33,16 @@ func TestFilesTold(t *testing.T) {
 		path, other string
 		check       func(*sekisho.Event) bool
 	}{
-		{sekisho.EventMkdir, "/work", "", func(x *sekisho.Event) bool { return x.Mode&0o777 == 0o755 && x.Result == 0 }},
-		{sekisho.EventOpen, "/work/a", "", func(x *sekisho.Event) bool { return x.Flags&(os_WRONLY|os_CREAT) != 0 && x.File > 2 }},
-		{sekisho.EventOpen, "/work/b", "", func(x *sekisho.Event) bool { return x.Flags&3 == 0 && x.Origin == sekisho.OriginUpper }},
-		{sekisho.EventRename, "/work/a", "/work/b", nil},
-		{sekisho.EventLink, "/work/b", "/work/c", nil},
-		{sekisho.EventSymlink, "/work/d", "/etc/shadow", nil},
-		{sekisho.EventChmod, "/work/b", "", func(x *sekisho.Event) bool { return x.Mode == 0o4755 }},
-		{sekisho.EventChown, "/work/b", "", func(x *sekisho.Event) bool { return x.UID == 7 && x.GID == 8 }},
-		{sekisho.EventUnlink, "/work/c", "", nil},
-		{sekisho.EventRmdir, "/work/e", "", func(x *sekisho.Event) bool { return x.Result == 0 }},
+		{sekisho.EventMkdir, "/desk", "", func(x *sekisho.Event) bool { return x.Mode&0o777 == 0o755 && x.Result == 0 }},
+		{sekisho.EventOpen, "/desk/a", "", func(x *sekisho.Event) bool { return x.Flags&(os_WRONLY|os_CREAT) != 0 && x.File > 2 }},
+		{sekisho.EventOpen, "/desk/b", "", func(x *sekisho.Event) bool { return x.Flags&3 == 0 && x.Origin == sekisho.OriginUpper }},
+		{sekisho.EventRename, "/desk/a", "/desk/b", nil},
+		{sekisho.EventLink, "/desk/b", "/desk/c", nil},
+		{sekisho.EventSymlink, "/desk/d", "/etc/shadow", nil},
+		{sekisho.EventChmod, "/desk/b", "", func(x *sekisho.Event) bool { return x.Mode == 0o4755 }},
+		{sekisho.EventChown, "/desk/b", "", func(x *sekisho.Event) bool { return x.UID == 7 && x.GID == 8 }},
+		{sekisho.EventUnlink, "/desk/c", "", nil},
+		{sekisho.EventRmdir, "/desk/e", "", func(x *sekisho.Event) bool { return x.Result == 0 }},
 	} {
 		x := e.await(fmt.Sprint(w.kind, w.path), func(x *sekisho.Event) bool {
 			return of("files", w.kind)(x) && x.Path == w.path && x.Other == w.other && (w.check == nil || w.check(x))
@@ -52,7 +52,7 @@ func TestFilesTold(t *testing.T) {
 		}
 	}
 	for _, x := range e.all(of("files", sekisho.EventOpen)) {
-		if x.Flags&3 == 0 && x.Flags&os_CREAT == 0 && x.Path != "/work/b" {
+		if x.Flags&3 == 0 && x.Flags&os_CREAT == 0 && x.Path != "/desk/b" {
 			t.Errorf("a read that no one asked for was told: %s", x.Path)
 		}
 	}

@@ -91,7 +91,7 @@ func protect(a []string) error {
 // files works with paths relative to a directory.
 func files([]string) error {
 	steps := []error{
-		os.Mkdir("/work", 0o755), os.Chdir("/work"), os.WriteFile("a", []byte("x"), 0o600), os.Rename("a", "../work/b"), os.Link("b", "c"),
+		os.Mkdir("/desk", 0o755), os.Chdir("/desk"), os.WriteFile("a", []byte("x"), 0o600), os.Rename("a", "../desk/b"), os.Link("b", "c"),
 		os.Symlink("/etc/shadow", "d"), os.Chmod("b", 0o755|os.ModeSetuid), os.Chown("b", 7, 8), os.Remove("c"), os.Mkdir("e", 0o700), os.Remove("e"),
 	}
 	if _, err := os.ReadFile("/secret-of-the-test"); err == nil {
