@@ -89,6 +89,7 @@ type container struct {
 	Config                  config
 	HostConfig              hostConfig
 	NetworkSettings         struct{ Networks map[string]json.RawMessage }
+	State                   struct{ StartedAt time.Time }
 	ImageManifestDescriptor *struct{ Digest sekisho.Digest } // of the platform, where the engine keeps manifests
 }
 

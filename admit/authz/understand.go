@@ -127,7 +127,9 @@ func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
 		q.needs = append(q.needs, "no-image")
 		return nil, nil
 	}
-	return []admit.Image{p.image(c.Config.Image, c.digest(), c.HostConfig.workload(&c.Config, c.name()))}, nil
+	i := p.image(c.Config.Image, c.digest(), c.HostConfig.workload(&c.Config, c.name()))
+	i.Request.Again = c.State.StartedAt.Year() > 1 // the engine writes year 1 where there was no start
+	return []admit.Image{i}, nil
 }
 
 // networks finds the network of the host under names of its own.

@@ -117,7 +117,7 @@ func (g *Gate) image(b *Bundle, i *Image, c *Command) admit.Image {
 	if i.Namespace != "" {
 		w.Namespace = &i.Namespace
 	}
-	return admit.Image{Reference: i.Reference, Digest: i.Digest, Source: i.Source, Request: fact.Request{Stage: fact.Run, Workload: w}}
+	return admit.Image{Reference: i.Reference, Digest: i.Digest, Source: i.Source, Request: fact.Request{Stage: fact.Run, Again: i.Again, Workload: w}}
 }
 
 // own tells whether a path that is mounted belongs to the engine: what it makes

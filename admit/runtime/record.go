@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sekisho"
 )
@@ -16,6 +17,7 @@ type Image struct {
 	Source    string         // where a scanner finds it
 	Name      string         // of the container
 	Namespace string         // of Kubernetes
+	Again     bool           // it ran before: a restart
 	Labels    map[string]string
 }
 
@@ -30,6 +32,7 @@ type dockerRecord struct {
 	ImageManifest *struct {
 		Digest sekisho.Digest `json:"digest"`
 	}
+	State  struct{ StartedAt time.Time }
 	Config struct {
 		Image  string
 		Labels map[string]string
@@ -80,7 +83,7 @@ func fromDocker(root, id string) (*Image, error) {
 	if r.ID != id {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "%s is about container %s", name, r.ID)
 	}
-	i := &Image{Reference: r.Config.Image, Digest: r.Image, Name: strings.TrimPrefix(r.Name, "/"), Labels: r.Config.Labels}
+	i := &Image{Reference: r.Config.Image, Digest: r.Image, Name: strings.TrimPrefix(r.Name, "/"), Labels: r.Config.Labels, Again: r.State.StartedAt.Year() > 1}
 	if r.ImageManifest != nil && r.ImageManifest.Digest != "" {
 		i.Digest = r.ImageManifest.Digest
 	}

@@ -256,3 +256,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestAgain holds that a container that ran before is asked about as one that
+// starts once more, and a new one is not.
+func TestAgain(t *testing.T) {
+	for started, want := range map[string]bool{"0001-01-01T00:00:00Z": false, "2026-11-20T08:00:00.5Z": true} {
+		p := newPlace(t, "")
+		p.write(t, "docker/containers/"+id+"/config.v2.json", fmt.Sprintf(`{"ID":%q,"Name":"/web","Image":%q,"State":{"StartedAt":%q},"Config":{"Image":"app:1"}}`, id, image(1), started))
+		dir := p.write(t, "run/moby/"+id+"/config.json", `{"process":{"user":{"uid":0}}}`)
+		if _, message := p.gate.Check(t.Context(), []string{"create", "--bundle", dir, id}); message != "" {
+			t.Fatal(message)
+		}
+		if got := p.asked[0].Images[0].Request.Again; got != want {
+			t.Errorf("started %s: asked about as a restart: %v", started, got)
+		}
+	}
+}
