@@ -8,6 +8,11 @@ import (
 	"sekisho/policy/exception"
 )
 
+// GCPercent is the garbage collector's aim (runtime/debug, SetGCPercent) of a
+// process that keeps many images ready: it marks all of them in each cycle, and
+// with the usual 100 does so often enough to be felt by one answer in a hundred.
+const GCPercent = 400
+
 // ready keeps images that were judged lately ready to be judged again. When it
 // is full the older half goes.
 type ready struct {

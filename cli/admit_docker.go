@@ -67,6 +67,7 @@ func openDockerRules(name string) (*authz.Rules, error) {
 
 // dockerServe answers a Docker engine until the context ends.
 func (a *app) dockerServe(ctx context.Context, shared *admitFlags, name, socket string) error {
+	a.keepServing()
 	c, err := a.admitConfig(shared)
 	if err != nil {
 		return err

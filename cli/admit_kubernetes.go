@@ -66,6 +66,7 @@ func webhookConfig(f *admitFlags) (*webhook.Config, error) {
 
 // admitServe guards a Kubernetes API until it is told to stop.
 func (a *app) admitServe(ctx context.Context, f *admitFlags) error {
+	a.keepServing()
 	c, err := webhookConfig(f)
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func (a *app) admitNodeCommand(shared *admitFlags) *cobra.Command {
 
 // nodeServe answers the gates of this node until the context ends.
 func (a *app) nodeServe(ctx context.Context, shared *admitFlags, socket string, plugin bool, runtime string) error {
+	a.keepServing()
 	c, err := a.admitConfig(shared)
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ func Main(ctx context.Context, p Process) int {
 type app struct {
 	Process
 	texts  *i18n.Printer
+	serves bool     // it answers others, and does not end with one answer
 	engine engineAt // overrides DOCKER_HOST
 }
 

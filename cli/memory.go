@@ -3,6 +3,8 @@ package cli
 import (
 	"runtime"
 	"runtime/debug"
+
+	"sekisho/admit"
 )
 
 // The memory of a scan, in bytes.
@@ -15,7 +17,7 @@ const (
 // rules are loaded, and relative to them, as signatures may fill any size.
 // GOMEMLIMIT overrides it.
 func (a *app) limitMemory() {
-	if a.Getenv("GOMEMLIMIT") != "" {
+	if a.Getenv("GOMEMLIMIT") != "" || a.serves {
 		return
 	}
 	var m runtime.MemStats
@@ -25,4 +27,22 @@ func (a *app) limitMemory() {
 		runtime.ReadMemStats(&m)
 	}
 	debug.SetMemoryLimit(int64(m.HeapAlloc) + scanMemory)
+}
+
+// serveMemory is the most, in bytes, that a gate's heap grows to before the
+// garbage collector works harder.
+const serveMemory = 2 << 30
+
+// keepServing tells that the process answers others until it is ended. It keeps facts
+// ready, so its heap is large and lives long: collecting it seldom is what keeps
+// answers quick. A scan on demand must not bound it. GOGC and GOMEMLIMIT
+// override it.
+func (a *app) keepServing() {
+	a.serves = true
+	if a.Getenv("GOGC") == "" {
+		debug.SetGCPercent(admit.GCPercent)
+	}
+	if a.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(serveMemory)
+	}
 }

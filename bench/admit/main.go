@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ import (
 )
 
 func main() {
+	debug.SetGCPercent(admit.GCPercent) // as sekisho admit serve does
 	o := options{}
 	flag.IntVar(&o.images, "images", 10_000, "images that are known")
 	flag.IntVar(&o.policies, "policies", 50, "policies that are loaded")
