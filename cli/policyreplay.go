@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"sekisho"
 	"sekisho/policy/assurance"
 	"sekisho/policy/fact"
+	"sekisho/store"
 )
 
 // replayFlags are the flags of policy replay.
@@ -96,6 +98,10 @@ func (a *app) policyReplay(dir string, f *replayFlags) error {
 // replay judges every report below dir that is not older; it counts the files
 // that are none.
 func replay(dir string, j *judge, from time.Time) (list []replayed, other int, err error) {
+	if kept(dir) {
+		list, err = replayFacts(dir, j, from)
+		return list, 0, err
+	}
 	list = []replayed{}
 	seen := 0
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -117,19 +123,46 @@ func replay(dir string, j *judge, from time.Time) (list []replayed, other int, e
 			return err
 		}
 		if !r.Generated.Before(from) {
-			list = append(list, replayOne(r, path, j))
+			image := fact.FromReport(r)
+			list = append(list, replayOne(&image, r.Target.Reference, r.Generated, path, j))
 		}
 		return nil
 	})
 	return list, other, err
 }
 
-func replayOne(r *sekisho.Report, path string, j *judge) replayed {
-	image := fact.FromReport(r)
+// kept reports whether a directory holds the facts that gates keep.
+func kept(dir string) bool {
+	for _, sub := range []string{"facts", "by"} {
+		if info, err := os.Stat(filepath.Join(dir, sub)); err != nil || !info.IsDir() {
+			return false
+		}
+	}
+	return true
+}
+
+// replayFacts judges what gates knew of images, each as of the time when it was
+// scanned: also what newer facts have replaced since.
+func replayFacts(dir string, j *judge, from time.Time) ([]replayed, error) {
+	facts, err := store.OpenFacts(dir)
+	if err != nil {
+		return nil, err
+	}
+	list := []replayed{}
+	err = facts.Each(func(version string, image *fact.Image) error {
+		if image.Scanned != nil && !image.Scanned.Before(from) && len(list) < maxReplay {
+			list = append(list, replayOne(image, image.ScannedAs, *image.Scanned, version, j))
+		}
+		return nil
+	})
+	return list, err
+}
+
+func replayOne(image *fact.Image, reference string, at time.Time, path string, j *judge) replayed {
 	request := j.request
-	request.Now = r.Generated
-	d := assurance.Evaluate(j.set, assurance.Prepare(&image, j.accepted), &request).Decision()
-	out := replayed{Time: r.Generated, Reference: r.Target.Reference, Digest: cmp.Or(image.Digest, image.ID), Result: d.Result, Controls: []string{}, File: path}
+	request.Now = at
+	d := assurance.Evaluate(j.set, assurance.Prepare(image, j.accepted), &request).Decision()
+	out := replayed{Time: at, Reference: cmp.Or(reference, string(image.Digest)), Digest: cmp.Or(image.Digest, image.ID), Result: d.Result, Controls: []string{}, File: path}
 	for _, x := range d.Reasons {
 		if x.Effect == sekisho.Note {
 			continue

@@ -115,30 +115,65 @@ func (f *Facts) Image(d sekisho.Digest) (*fact.Image, error) {
 	if version == "" {
 		return nil, sekisho.Errorf(sekisho.NotFound, "nothing is known of %s", d)
 	}
-	file, err := os.Open(f.document(version))
+	image, err := f.read(version)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, sekisho.Errorf(sekisho.NotFound, "nothing is known of %s any more", d)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("facts of %s: %w", d, err)
 	}
+	return image, nil
+}
+
+// Each calls see for all facts that are kept, those that newer ones replaced
+// too, in no order.
+func (f *Facts) Each(see func(version string, image *fact.Image) error) error {
+	entries, err := os.ReadDir(filepath.Join(f.dir, "facts"))
+	if err != nil {
+		return fmt.Errorf("read facts: %w", err)
+	}
+	for _, e := range entries {
+		version, ok := strings.CutSuffix(e.Name(), ".zst")
+		if !ok || len(version) != 2*sha256.Size {
+			continue
+		}
+		image, err := f.read(version)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("facts %s: %w", version, err)
+		}
+		if err := see(version, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads the facts of a version.
+func (f *Facts) read(version string) (*fact.Image, error) {
+	file, err := os.Open(f.document(version))
+	if err != nil {
+		return nil, err
+	}
 	defer file.Close()
 	r, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFacts))
 	if err != nil {
-		return nil, fmt.Errorf("facts of %s: %w", d, err)
+		return nil, err
 	}
 	defer r.Close()
 	doc, err := io.ReadAll(io.LimitReader(r, maxFacts))
 	if err != nil {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "facts of %s: %w", d, err)
+		return nil, sekisho.Errorf(sekisho.Corrupt, "%w", err)
 	}
 	if sum := sha256.Sum256(doc); hex.EncodeToString(sum[:]) != version {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "facts of %s: the content is not what was kept", d)
+		return nil, sekisho.Errorf(sekisho.Corrupt, "the content is not what was kept")
 	}
 	image := &fact.Image{}
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	if err := dec.Decode(image); err != nil {
-		return nil, sekisho.Errorf(sekisho.Corrupt, "facts of %s: %w", d, err)
+		return nil, sekisho.Errorf(sekisho.Corrupt, "%w", err)
 	}
 	return image, nil
 }
