@@ -86,11 +86,13 @@ func entitled(db *advisory.DB, repositories []string) ([]string, error) {
 	return list, nil
 }
 
-// feeds lists the feeds that judged, and warns when the newest answer of any is
-// old.
+// feeds lists the feeds that judged, and warns when the answer of any is old.
 func (a *app) feeds(r *sekisho.Report, db *advisory.DB) {
 	var oldest time.Time
 	for _, f := range db.Feeds() {
+		if f.Checked.IsZero() {
+			continue // it was asked for and never came: nothing of it judged
+		}
 		r.Feeds = append(r.Feeds, sekisho.Feed{Name: f.Name, Kind: sekisho.FeedAdvisories, Records: f.Records + f.Details + f.Signals, Newest: f.Newest, Checked: f.Checked})
 		if oldest.IsZero() || f.Checked.Before(oldest) {
 			oldest = f.Checked
