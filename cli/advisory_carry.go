@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -101,15 +100,11 @@ func (a *app) pushDatabase(ctx context.Context, f *advisoryFlags, ref string, p 
 
 func (a *app) advisoryImport(f *advisoryFlags) *cobra.Command {
 	cmd := &cobra.Command{Use: "import FILE", Args: usageArgs(cobra.ExactArgs(1)), RunE: func(_ *cobra.Command, args []string) error {
-		in := io.Reader(a.Stdin)
-		if args[0] != "-" {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return sekisho.Errorf(sekisho.NotFound, "open bundle: %w", err)
-			}
-			defer file.Close()
-			in = file
+		in, err := a.input(args[0], "bundle")
+		if err != nil {
+			return err
 		}
+		defer in.Close()
 		r, err := bundle.NewReader(bufio.NewReaderSize(in, 1<<20))
 		if err != nil {
 			return err

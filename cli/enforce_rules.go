@@ -262,15 +262,11 @@ func (a *app) testDetections(f *detectFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	in := io.Reader(a.Stdin)
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return sekisho.Errorf(sekisho.NotFound, "open events: %w", err)
-		}
-		defer file.Close()
-		in = file
+	in, err := a.input(name, "events")
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	d := detect.NewDetector(set, detect.Limits{}, nil, "")
 	events, last := 0, time.Time{}
 	err = detect.ReadEvents(in, func(n int, e *sekisho.Event) error {

@@ -69,6 +69,18 @@ func (a *app) writeOne(r *sekisho.Report, o output, f *scanFlags) error {
 	return w.Flush()
 }
 
+// input opens a file, or standard input for "-"; what is it for errors.
+func (a *app) input(name, what string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.Stdin), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, sekisho.Errorf(sekisho.NotFound, "open %s: %w", what, err)
+	}
+	return f, nil
+}
+
 // writeFile writes beside the place and renames, so that a reader sees the old
 // file or the new one, never half of it. What is no regular file (a pipe,
 // /dev/stdout) is written in place.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -179,15 +178,11 @@ func (a *app) testRules(ctx context.Context, f *rulesFlags, name string) error {
 	if err != nil {
 		return err
 	}
-	in := io.Reader(a.Stdin)
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return sekisho.Errorf(sekisho.NotFound, "open file: %w", err)
-		}
-		defer file.Close()
-		in = file
+	in, err := a.input(name, "file")
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, analyze.MaxWhole+1))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)

@@ -171,15 +171,11 @@ func splitLayout(rest string) (path, ref string) {
 }
 
 func (a *app) openSBOM(name string) (source, error) {
-	in := io.Reader(a.Stdin)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return source{}, sekisho.Errorf(sekisho.NotFound, "open bill of materials: %w", err)
-		}
-		defer f.Close()
-		in = f
+	in, err := a.input(name, "bill of materials")
+	if err != nil {
+		return source{}, err
 	}
+	defer in.Close()
 	r, err := sbom.Read(in, name)
 	return source{report: r}, err
 }

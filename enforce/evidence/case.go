@@ -105,7 +105,7 @@ func (s *Sealer) Problem(format string, args ...any) {
 
 // Add adds a part of known bytes.
 func (s *Sealer) Add(name string, data []byte) {
-	s.part(name, int64(len(data)), strings.NewReader(string(data)))
+	s.part(name, int64(len(data)), bytes.NewReader(data))
 }
 
 // JSON adds a part as a document.

@@ -207,21 +207,23 @@ func (p *Profile) items() map[item]bool {
 // a copy of the older one. Nothing is taken away.
 func Promote(older, newer *Profile, kinds ...string) *Profile {
 	out := *older
+	out.Processes, out.Writes, out.Connections = slices.Clone(older.Processes), slices.Clone(older.Writes), slices.Clone(older.Connections)
+	out.Images, out.Listens, out.Capabilities, out.Syscalls = slices.Clone(older.Images), slices.Clone(older.Listens), slices.Clone(older.Capabilities), slices.Clone(older.Syscalls)
 	has := older.items()
 	take := func(kind, what string) bool { return slices.Contains(kinds, kind) && !has[item(kind+" "+what)] }
 	for _, x := range newer.Processes {
 		if slices.Contains(kinds, "process") {
-			out.Processes = addProcess(slices.Clone(out.Processes), x)
+			out.Processes = addProcess(out.Processes, x)
 		}
 	}
 	for _, x := range newer.Writes {
 		if take("write", x.Path) {
-			out.Writes = append(slices.Clone(out.Writes), x)
+			out.Writes = append(out.Writes, x)
 		}
 	}
 	for _, x := range newer.Connections {
 		if take("connection", x.To) {
-			out.Connections = append(slices.Clone(out.Connections), x)
+			out.Connections = append(out.Connections, x)
 		}
 	}
 	for _, l := range []struct {
@@ -231,7 +233,7 @@ func Promote(older, newer *Profile, kinds ...string) *Profile {
 	}{{"listen", newer.Listens, &out.Listens}, {"capability", newer.Capabilities, &out.Capabilities}, {"syscall", newer.Syscalls, &out.Syscalls}} {
 		for _, x := range l.from {
 			if take(l.kind, x) {
-				*l.to = append(slices.Clone(*l.to), x)
+				*l.to = append(*l.to, x)
 			}
 		}
 	}
