@@ -85,6 +85,8 @@ type configValue struct {
 	HostWants                                     uint64
 	HostOpens, HostMntNS, V1, Env, Sleeping, Self uint32
 	Caps                                          uint64
+	Heartbeat, LossAfter                          uint64
+	Loss, Generation, Unknown, _                  uint32
 }
 
 type counterValue struct{ Seen, Filtered, Submitted, Lost uint64 }
@@ -104,3 +106,9 @@ type numberEvent struct {
 	Head   head
 	Number int64
 }
+
+// What holds while the enforcer does not live.
+const (
+	lossOpen = 1 << iota
+	lossStrict
+)
