@@ -201,7 +201,7 @@ func (s *Sensor) configure() error {
 		return err
 	}
 	c := s.shared()
-	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid())}
+	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid())}
 	if s.o.Containers.V1() {
 		c.V1 = 1
 	}
