@@ -124,6 +124,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	fmt.Fprintln(a.Stderr, a.texts.Text("enforce.running", "rules", fmt.Sprint(enabled(set)), "mode", a.texts.Text("enforce.mode."+s.Mode)))
+	a.tellBlind(s, set)
 	a.tellFeatures(k.Features())
 	a.tellBlind(set, k.Features())
 	stop, err := a.startWatchdog(k.Alive)
@@ -131,6 +132,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer stop()
+	a.keepEnforcing()
 	return a.serve(ctx, s, e)
 }
 
@@ -168,6 +170,22 @@ func enabled(set *detect.Set) (n int) {
 		}
 	}
 	return n
+}
+
+// tellBlind names the rules that hear of nothing when no system call is hooked.
+func (a *app) tellBlind(s *settings.Settings, set *detect.Set) {
+	if settings.On(s.Syscalls) {
+		return
+	}
+	var names []string
+	for _, r := range set.Rules {
+		if r.Enabled && !slices.ContainsFunc(r.Needs, func(n detect.Need) bool { return n.Tier == 0 }) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintln(a.Stderr, visible(a.texts.Text("enforce.blind", "count", fmt.Sprint(len(names)), "rules", strings.Join(names, ", "))))
+	}
 }
 
 func (a *app) tellFeatures(features map[string]string) {
@@ -238,9 +256,15 @@ const maxNames = 4000 // that the kernel's table holds
 // sensorOptions ask the kernel for what profiles, drift and rules need, and
 // nothing more.
 func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
-	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring, sekisho.EventMap}}
+	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
 	var calls []string
+	if settings.On(s.Syscalls) {
+		p.Kinds = append(p.Kinds, sekisho.EventMap)
+	}
 	for need := range set.Needs() {
+		if need.Tier > 0 && !settings.On(s.Syscalls) {
+			continue
+		}
 		p.Kinds = append(p.Kinds, need.Kind)
 		if need.Tier > 0 {
 			calls = append(calls, need.Syscall)
