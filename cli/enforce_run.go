@@ -126,7 +126,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 	fmt.Fprintln(a.Stderr, a.texts.Text("enforce.running", "rules", fmt.Sprint(enabled(set)), "mode", a.texts.Text("enforce.mode."+s.Mode)))
 	a.tellBlind(s, set)
 	a.tellFeatures(k.Features())
-	a.tellBlind(set, k.Features())
+	a.tellUnmet(set, k.Features())
 	stop, err := a.startWatchdog(k.Alive)
 	if err != nil {
 		return err
@@ -201,8 +201,8 @@ func (a *app) tellFeatures(features map[string]string) {
 	}
 }
 
-// tellBlind says which rules wait for events that this kernel does not tell.
-func (a *app) tellBlind(set *detect.Set, features map[string]string) {
+// tellUnmet says which rules wait for events that this kernel does not tell.
+func (a *app) tellUnmet(set *detect.Set, features map[string]string) {
 	for _, r := range set.Rules {
 		if r.Enabled && len(r.Needs) == 0 {
 			fmt.Fprintln(a.Stderr, a.texts.Text("enforce.rule_never", "rule", visible(r.Name)))
