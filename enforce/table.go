@@ -163,7 +163,10 @@ func (e *Enforcer) treat(x *entry) {
 	}
 	canary := e.canary(c)
 	if canary {
-		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory, settings.Libraries}}, profile.Enforce, nil
+		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory}}, profile.Enforce, nil
+		if settings.On(e.Settings.Syscalls) {
+			t.Drift = append(t.Drift, settings.Libraries)
+		}
 	}
 	x.mu.Lock()
 	told := x.told && !x.forbidden // a container that may run everything is told once: then the kernel knows that it is known

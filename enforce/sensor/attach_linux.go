@@ -64,10 +64,9 @@ func (s *Sensor) asked(p part) bool {
 	if p.only && !slices.Contains(s.o.Syscalls, p.syscall) {
 		return false
 	}
-	bits, mode := s.o.Host.wants(), Mode(0)
+	bits, mode := s.o.Host.wants(), s.inUse()
 	for _, policy := range s.policies {
 		bits |= policy.wants()
-		mode |= policy.Mode
 	}
 	for _, k := range p.kinds {
 		if bits>>k&1 != 0 {
@@ -77,6 +76,16 @@ func (s *Sensor) asked(p part) bool {
 	return mode&p.mode != 0
 }
 
+// inUse returns what the policies of present containers forbid: hooks that only
+// a policy without containers needs would cost all calls of the host something.
+func (s *Sensor) inUse() Mode {
+	mode := s.policies[0].Mode
+	for _, id := range s.assigned {
+		mode |= s.policies[id].Mode
+	}
+	return mode
+}
+
 // attachAll attaches what is asked for and detaches what no longer is.
 func (s *Sensor) attachAll() {
 	var features []Feature
@@ -84,20 +93,24 @@ func (s *Sensor) attachAll() {
 		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
 		l := s.links[p.feature]
 		switch asked := s.asked(p); {
-		case !asked && s.settled:
+		case !asked:
 			f.State = NotAsked
 			s.detach(p.feature)
-		case !asked && l == nil:
-			f.State = NotAsked
 		case l == nil:
-			if err := s.keep(p); err != nil {
+			err := s.refused[p.feature]
+			if err == nil {
+				err = s.keep(p)
+			}
+			if err != nil {
+				s.refused[p.feature] = err
 				f.State, f.Why = NotSupported, why(err)
 			}
 		}
 		f.Unpinned = s.unpinned[p.feature]
 		features = append(features, f)
 	}
-	s.features = append(features, s.outlives())
+	s.features, s.mode = append(features, s.outlives()), s.inUse()
+	s.loadedAll()
 }
 
 // outlives is the feature that programs and maps stay when the sensor ends.
@@ -126,8 +139,10 @@ func (s *Sensor) keep(p part) error {
 }
 
 func (s *Sensor) detach(feature string) {
-	if l := s.links[feature]; l != nil {
+	if s.settled {
 		s.pins.Drop(s.generation, feature)
+	}
+	if l := s.links[feature]; l != nil {
 		l.Close()
 		delete(s.links, feature)
 	}
@@ -139,8 +154,11 @@ func (s *Sensor) attach(p part) (link.Link, error) {
 	}
 	prog := s.loaded[p.program]
 	if prog == nil {
-		var err error
-		if prog, err = s.load(s.objects[p.object], p.program); err != nil {
+		spec, err := s.object(p.object)
+		if err != nil {
+			return nil, err
+		}
+		if prog, err = s.load(spec, p.program); err != nil {
 			return nil, err
 		}
 		s.loaded[p.program] = prog

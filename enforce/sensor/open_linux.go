@@ -26,27 +26,21 @@ import (
 type Sensor struct {
 	o          Options
 	maps       map[string]*ebpf.Map
-	cache      *btf.Cache
+	cache      *btf.Cache           // the kernel's types, while programs are loaded
+	direct     bool                 // this kernel takes the objects with direct loads
+	refused    map[string]error     // features that this kernel refused
 	links      map[string]link.Link // by feature
 	loaded     map[string]*ebpf.Program
-	objects    map[string]*ebpf.CollectionSpec
+	objects    map[string]*ebpf.CollectionSpec // while programs are loaded
 	callName   [512]string
 	programs   []*ebpf.Program
 	features   []Feature
 	config     []byte // the map of that name, in memory
-	reading    []byte // the map of the reader
 	critical   *ring
 	bulk       *ring
 	stop       int // an eventfd
 	epoll      int
 	tree       *tree
-	pins       *pin.Store // nil where nothing outlives the sensor
-	unpinned   map[string]string
-	generation pin.Generation
-	settled    bool
-	outlived   *Outlived
-	reader     *reader     // what outlives the sensor of its reading
-	lost       *[64]uint64 // that were told
 	seq        uint64
 	expected   map[uint32]uint64 // the last number of each CPU
 	gap        bool              // a number was missing
@@ -58,12 +52,21 @@ type Sensor struct {
 	mu         sync.Mutex // of what follows
 	policies   map[uint32]Policy
 	assigned   map[string]uint32 // policy by container
+	mode       Mode              // what was in use when the hooks were attached
+	pins       *pin.Store        // nil where nothing outlives the sensor
+	unpinned   map[string]string // why, by feature; "" for all
+	generation pin.Generation
+	settled    bool
+	outlived   *Outlived
+	reading    []byte      // the map of the reader, in memory
+	reader     *reader     // what outlives the sensor of its reading
+	lost       *[64]uint64 // that were told
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -103,8 +106,8 @@ func (s *Sensor) open() error {
 // choose takes the objects with direct loads where this kernel knows them,
 // and makes the maps that all programs share.
 func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
-	direct := true
-	proc, err := parse("proc", direct)
+	s.direct = true
+	proc, err := parse("proc", s.direct)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +120,11 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	if p, err := s.load(proc, "on_exec"); err == nil {
 		s.loaded["on_exec"] = p
 	} else {
-		direct = false
+		s.direct = false
 	}
 	specs := map[string]*ebpf.CollectionSpec{}
 	for _, name := range objectNames {
-		spec, err := parse(name, direct)
+		spec, err := parse(name, s.direct)
 		if err != nil {
 			return nil, err
 		}
@@ -132,6 +135,24 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	}
 	return specs, nil
 }
+
+// object returns an object to load programs from.
+func (s *Sensor) object(name string) (*ebpf.CollectionSpec, error) {
+	if s.objects[name] == nil {
+		spec, err := parse(name, s.direct)
+		if err != nil {
+			return nil, err
+		}
+		if s.objects == nil {
+			s.objects = map[string]*ebpf.CollectionSpec{}
+		}
+		s.objects[name] = spec
+	}
+	return s.objects[name], nil
+}
+
+// loadedAll lets go of what only loading needs: megabytes of types.
+func (s *Sensor) loadedAll() { s.objects, s.cache = nil, nil }
 
 func parse(name string, direct bool) (*ebpf.CollectionSpec, error) {
 	suffix := ".o"
@@ -179,6 +200,9 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 // load loads one program of an object on its own, so that one which this
 // kernel refuses does not take the others with it.
 func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	if s.cache == nil {
+		s.cache = btf.NewCache()
+	}
 	one := spec.Copy()
 	for k := range one.Programs {
 		if k != name {
@@ -214,7 +238,7 @@ func (s *Sensor) configure() error {
 		return err
 	}
 	c := s.shared()
-	v := configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid()), Generation: c.Generation}
+	v := configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid()), Generation: c.Generation}
 	if s.o.Containers.V1() {
 		v.V1 = 1
 	}
@@ -325,6 +349,9 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 func (s *Sensor) Assign(containerID string, policy uint32) error {
 	s.mu.Lock()
 	s.assigned[containerID] = policy
+	if s.inUse()&^s.mode != 0 {
+		s.attachAll()
+	}
 	s.mu.Unlock()
 	if err := s.maps["ids"].Put(fnv1a(containerID), policy); err != nil {
 		return fmt.Errorf("keep the policy of container %s: %w", containerID, err)
@@ -365,6 +392,9 @@ func (s *Sensor) forget(containerID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.assigned, containerID)
+	if s.inUse() != s.mode {
+		s.attachAll()
+	}
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -120,7 +121,7 @@ func (s *Sensor) number() error {
 
 // adopt takes over a link that outlived.
 func (s *Sensor) adopt(p part) link.Link {
-	if s.settled {
+	if s.outlived == nil {
 		return nil
 	}
 	l := s.pins.Link(s.generation, p.feature)
@@ -133,7 +134,9 @@ func (s *Sensor) adopt(p part) link.Link {
 			s.programs = append(s.programs, prog)
 		}
 	}
-	s.outlived.Adopted = append(s.outlived.Adopted, p.feature)
+	if !slices.Contains(s.outlived.Adopted, p.feature) {
+		s.outlived.Adopted = append(s.outlived.Adopted, p.feature)
+	}
 	return l
 }
 
