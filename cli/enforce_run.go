@@ -53,7 +53,7 @@ func (a *app) enforcerCommands() []*cobra.Command {
 	run := &cobra.Command{Use: "run", Short: a.texts.Text("cli.enforce.run"), Long: a.texts.Text("cli.enforce.run.long"), Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.enforceRun(cmd.Context(), f) }}
 	run.Flags().BoolVar(&f.json, "json", false, a.texts.Text("cli.flag.enforce_json"))
-	list := []*cobra.Command{run, a.enforceStatusCommand(f), a.enforceQueryCommand(f), a.enforceCasesCommand(f), a.enforceProfileCommand(f), a.enforceReleaseCommand(f), a.enforceCanaryCommand(f)}
+	list := []*cobra.Command{run, a.enforceStatusCommand(f), a.enforceQueryCommand(f), a.enforceCasesCommand(f), a.enforceProfileCommand(f), a.enforceReleaseCommand(f), a.enforceUnpinCommand(f), a.enforceCanaryCommand(f)}
 	for _, c := range list {
 		c.PersistentFlags().StringVar(&f.config, "config", "", a.texts.Text("cli.flag.enforce_config"))
 	}
@@ -132,6 +132,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer stop()
+	defer a.tellPinned(s)
 	a.keepEnforcing()
 	return a.serve(ctx, s, e)
 }

@@ -100,6 +100,7 @@ func (t *Tracker) describe(k *known) {
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
+	t.changes++
 	t.want(k)
 }
 

@@ -67,6 +67,7 @@ func Open(o Options) (*Kernel, error) {
 		return nil, err
 	}
 	k.sensor = s
+	k.remember()
 	for _, f := range s.Features() {
 		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
 	}
@@ -126,6 +127,7 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 		})
 		group.Go(func() { k.markMounts(asked) })
 	}
+	group.Go(func() { k.keepMemory(asked) })
 	k.running()
 	err := k.sensor.Run(ctx, k.hear)
 	silent()

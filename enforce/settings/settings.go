@@ -96,8 +96,11 @@ func (p *Pin) UnmarshalYAML(decode func(any) error) error {
 
 // pinDir is the directory of pins of a state.
 func pinDir(state string) Pin {
-	return Pin(fmt.Sprintf("/sys/fs/bpf/sekisho/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len("/sys/fs/bpf/sekisho/")+16])
+	return Pin(fmt.Sprintf(PinRoot+"/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len(PinRoot)+1+16])
 }
+
+// PinRoot is where pins are unless a directory is named.
+const PinRoot = "/sys/fs/bpf/sekisho"
 
 // What the kernel does while the enforcer is away.
 const (

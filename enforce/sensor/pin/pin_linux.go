@@ -119,14 +119,14 @@ func (s *Store) Map(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	return ebpf.NewMap(spec)
 }
 
-func (s *Store) mapPath(name string) string { return filepath.Join(s.dir, "maps", entry(name)) }
+func (s *Store) mapPath(name string) string { return filepath.Join(s.dir, "maps", Entry(name)) }
 
 func (s *Store) linkPath(g Generation, name string) string {
-	return filepath.Join(s.dir, "links", g.String(), entry(name))
+	return filepath.Join(s.dir, "links", g.String(), Entry(name))
 }
 
-// entry is a name that bpffs takes.
-func entry(name string) string {
+// Entry is a name that bpffs takes.
+func Entry(name string) string {
 	return strings.NewReplacer(" ", "-", ".", "_", "/", "_").Replace(name)
 }
 
@@ -308,7 +308,7 @@ func Read(root, layout string) *Pins {
 // Map returns a pinned map, or nil.
 func (p *Pins) Map(name string) *ebpf.Map {
 	if p.maps[name] == nil {
-		if m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, "maps", entry(name)), nil); err == nil {
+		if m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, "maps", Entry(name)), nil); err == nil {
 			p.maps[name] = m
 		}
 	}
@@ -317,14 +317,24 @@ func (p *Pins) Map(name string) *ebpf.Map {
 
 // Attached returns the names of a generation's links whose programs the kernel
 // runs now.
-func (p *Pins) Attached(number uint32) (names []string) {
-	for _, g := range generations(p.dir) {
+func (p *Pins) Attached(number uint32) []string { return attached(p.dir, number) }
+
+// Attached is the same of what this process holds.
+func (s *Store) Attached(number uint32) []string {
+	if s == nil {
+		return nil
+	}
+	return attached(s.dir, number)
+}
+
+func attached(dir string, number uint32) (names []string) {
+	for _, g := range generations(dir) {
 		if g.Number != number {
 			continue
 		}
-		entries, _ := os.ReadDir(filepath.Join(p.dir, "links", g.String()))
+		entries, _ := os.ReadDir(filepath.Join(dir, "links", g.String()))
 		for _, e := range entries {
-			if l := open(filepath.Join(p.dir, "links", g.String(), e.Name())); l != nil {
+			if l := open(filepath.Join(dir, "links", g.String(), e.Name())); l != nil {
 				names = append(names, e.Name())
 				l.Close()
 			}

@@ -1,0 +1,75 @@
+package sensor
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/pin"
+)
+
+// Look reads what the kernel does without a sensor: from the maps and links
+// that are pinned in a directory, not from what somebody wrote down. It
+// returns nothing where nothing is pinned.
+func Look(dir string, containers *container.Tracker) (*Held, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil //nolint:nilerr // nothing is pinned
+	}
+	p := pin.Read(dir, layout())
+	if p == nil {
+		return &Held{Other: true}, nil
+	}
+	defer p.Close()
+	config, policies, cgroups := p.Map("config"), p.Map("policies"), p.Map("cgroups")
+	if config == nil || policies == nil || cgroups == nil {
+		return &Held{Other: true}, nil
+	}
+	mem, err := unix.Mmap(config.FD(), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("read the pinned configuration: %w", err)
+	}
+	c := *(*configValue)(unsafe.Pointer(&mem[0]))
+	unix.Munmap(mem)
+	h := &Held{Away: c.LossAfter > 0 && int64(sinceBoot()-c.Heartbeat) > int64(c.LossAfter), Open: c.Loss&lossOpen != 0, Strict: c.Loss&lossStrict != 0, Attached: p.Attached(c.Generation), Modes: map[string]Mode{}}
+	mode := func(id uint32) Mode {
+		var v policyValue
+		if id == 0 && h.Away {
+			id = c.Unknown
+		}
+		if policies.Lookup(id, &v) != nil {
+			return 0
+		}
+		return h.effective(Mode(v.Mode))
+	}
+	h.Unknown = mode(0)
+	containers.Running()
+	for _, x := range containers.List() {
+		m, known := ^Mode(0), false
+		for _, key := range containers.Keys(x.ID) {
+			var v cgroupValue
+			if cgroups.Lookup(key, &v) == nil {
+				m, known = m&mode(v.Policy), true
+			}
+		}
+		if !known {
+			m = 0
+		}
+		h.Modes[x.ID] = m
+	}
+	return h, nil
+}
+
+// effective is what of a mode the attached programs carry out.
+func (h *Held) effective(m Mode) Mode {
+	if h.Away && h.Open || !slices.Contains(h.Attached, "exec") {
+		return 0
+	}
+	if !slices.Contains(h.Attached, "mmap-of-code") {
+		m &^= KillMapped
+	}
+	return m
+}
