@@ -23,6 +23,7 @@ import (
 	"sekisho"
 	"sekisho/enforce"
 	"sekisho/enforce/evidence"
+	"sekisho/enforce/sensor"
 	"sekisho/enforce/settings"
 )
 
@@ -49,7 +50,7 @@ func (a *app) enforceStatus(f *enforcerFlags) error {
 		return err
 	}
 	now := time.Now()
-	away := now.Sub(st.Alive) > stale || st.Clean
+	away := now.Sub(st.Alive) > stale || st.Clean || s.Pin != "" && sensor.Abandoned(string(s.Pin))
 	if away {
 		if err := a.lookAway(s, st); err != nil {
 			return err

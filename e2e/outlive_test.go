@@ -170,7 +170,7 @@ func (o *outlived) away(end syscall.Signal, late string) {
 	}
 	states := map[string]string{}
 	for _, c := range st.Containers {
-		if c.Ended.IsZero() {
+		if c.Ended.IsZero() && strings.HasPrefix(c.Name, "outlive-") {
 			states[c.Name] = c.State + " " + strings.Join(c.Kills, ",")
 			if _, err := time.Parse(time.RFC3339, c.OpenSince); err != nil {
 				o.t.Errorf("%s: open since %q", c.Name, c.OpenSince)

@@ -63,6 +63,9 @@ func Look(dir string, containers *container.Tracker) (*Held, error) {
 	return h, nil
 }
 
+// Abandoned says that programs are pinned in a directory and no sensor lives.
+func Abandoned(dir string) bool { return pin.Abandoned(dir) }
+
 // effective is what of a mode the attached programs carry out.
 func (h *Held) effective(m Mode) Mode {
 	if h.Away && h.Open || !slices.Contains(h.Attached, "exec") {

@@ -41,6 +41,9 @@ func (*Sensor) Close() error { return nil }
 // Outlived returns nothing.
 func (*Sensor) Outlived() (*Outlived, bool) { return nil, true }
 
+// Abandoned says no.
+func Abandoned(string) bool { return false }
+
 // Look returns nothing.
 func Look(string, *container.Tracker) (*Held, error) { return nil, nil }
 

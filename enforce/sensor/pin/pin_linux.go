@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -70,7 +71,13 @@ func hold(root string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory of pins: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for tries := 0; ; tries++ { // one that just ends, or one that only looks, lets go soon
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) || tries == 50 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, sekisho.Errorf(sekisho.Denied, "the pins in %s are in use", root).WithHint("another enforcer runs with the same state; stop it first")
@@ -78,6 +85,16 @@ func hold(root string) (*os.File, error) {
 		return nil, fmt.Errorf("lock the directory of pins: %w", err)
 	}
 	return f, nil
+}
+
+// Abandoned says that a directory of pins is there and no process holds it.
+func Abandoned(root string) bool {
+	f, err := os.Open(root)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
 // Mount makes sure that a directory is, or can be made, below a bpffs.
