@@ -86,7 +86,7 @@ func Open(dir string, o Options) (*Log, error) {
 		lock.Close()
 		return nil, sekisho.Errorf(sekisho.Unavailable, "open evidence in %s: another enforcer writes it", dir)
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(2*frameSize), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("open evidence: %w", err)
