@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -187,6 +188,9 @@ func nginx(w *work, r *worked) error {
 	}
 	defer server.Wait()
 	defer server.Process.Signal(syscall.SIGTERM)
+	if err := listening(fmt.Sprintf("127.0.0.1:%d", w.Size)); err != nil {
+		return err
+	}
 	for range w.Batches {
 		out, err := exec.Command("wrk", "-t1", "-c16", "-d1s", fmt.Sprintf("http://127.0.0.1:%d/index.html", w.Size)).Output()
 		m := perSecond.FindSubmatch(out)
@@ -197,4 +201,17 @@ func nginx(w *work, r *worked) error {
 		r.Rate = max(r.Rate, rate)
 	}
 	return nil
+}
+
+// listening waits until a server takes connections.
+func listening(address string) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(deadline) {
+			return err
+		}
+	}
 }
