@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -28,7 +27,7 @@ const (
 )
 
 const (
-	tellEvery  = 250 * time.Millisecond
+	tellEvery  = 500 * time.Millisecond
 	clockEvery = 10 * time.Second
 )
 
@@ -47,8 +46,6 @@ func (s *Sensor) watch(f func(*sekisho.Event)) {
 // Run hands every event to f, in order, until the context ends. An event is
 // f's to keep. Run must be called once.
 func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	stop := context.AfterFunc(ctx, func() {
 		one := [8]byte{1}
 		unix.Write(s.stop, one[:])
@@ -59,6 +56,8 @@ func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 	group.Go(func() { s.o.Containers.Run(asking) })
 	defer group.Wait()
 	defer cancel()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	idle := 0
 	for ctx.Err() == nil {
 		n := s.drain(f)
@@ -66,11 +65,16 @@ func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 			idle, s.untold = 0, true
 		}
 		s.watch(f)
-		if n >= batch {
-			continue
-		}
-		if err := s.wait(idle > idleRounds, n > busy); err != nil {
-			return err
+		switch {
+		case n >= batch:
+		case idle > idleRounds:
+			if err := s.sleep(); err != nil {
+				return err
+			}
+		case n > busy:
+			pause(ctx, timer, pollBusy)
+		default:
+			pause(ctx, timer, pollActive)
 		}
 	}
 	for s.drain(f) >= batch {
@@ -79,31 +83,25 @@ func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 	return nil
 }
 
-func (s *Sensor) wait(asleep, busy bool) error {
-	timeout := pollActive
-	if busy {
-		timeout = pollBusy
+// pause lets others run for a moment. It is no system call of this thread:
+// those keep Go's own watcher of system calls busy.
+func pause(ctx context.Context, t *time.Timer, ms int) {
+	t.Reset(time.Duration(ms) * time.Millisecond)
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
-	fds := s.epoll
-	if asleep {
-		timeout = pollAsleep
-		s.shared().Sleeping = 1
-		if s.critical.peek() != nil || s.bulk.peek() != nil {
-			s.shared().Sleeping = 0
-			return nil
-		}
-	} else {
-		fds = s.stop // the rings' own events are not awaited: only time, or the end
+}
+
+// sleep waits until the kernel wakes it, once, or for pollAsleep.
+func (s *Sensor) sleep() error {
+	s.shared().Sleeping = 1
+	defer func() { s.shared().Sleeping = 0 }()
+	if s.critical.peek() != nil || s.bulk.peek() != nil {
+		return nil
 	}
-	var err error
-	if asleep {
-		var events [4]unix.EpollEvent
-		_, err = unix.EpollWait(fds, events[:], timeout)
-		s.shared().Sleeping = 0
-	} else {
-		_, err = unix.Poll([]unix.PollFd{{Fd: int32(fds), Events: unix.POLLIN}}, timeout)
-	}
-	if err != nil && !errors.Is(err, unix.EINTR) {
+	var events [4]unix.EpollEvent
+	if _, err := unix.EpollWait(s.epoll, events[:], pollAsleep); err != nil && !errors.Is(err, unix.EINTR) {
 		return fmt.Errorf("wait for events: %w", err)
 	}
 	return nil
@@ -152,11 +150,11 @@ func (s *Sensor) follow(b []byte) {
 
 // tellLost makes events of what the kernel could not hand over.
 func (s *Sensor) tellLost(f func(*sekisho.Event)) {
-	st, err := s.Stats()
+	kinds, err := s.counts()
 	if err != nil {
 		return
 	}
-	for k, c := range st.Kinds {
+	for k, c := range kinds {
 		if c.Lost == s.lost[k] {
 			continue
 		}
