@@ -162,7 +162,10 @@ func (e *Enforcer) treat(x *entry) {
 	}
 	canary := e.canary(c)
 	if canary {
-		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory, settings.Libraries}}, profile.Enforce, nil
+		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory}}, profile.Enforce, nil
+		if settings.On(e.Settings.Syscalls) {
+			t.Drift = append(t.Drift, settings.Libraries)
+		}
 	}
 	x.mu.Lock()
 	was := x.forbidden

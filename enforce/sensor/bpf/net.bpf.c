@@ -215,7 +215,7 @@ int on_dns(struct __sk_buff *skb)
 		bpf_skb_load_bytes(skb, 6, &proto, 1);
 	} else
 		return 1;
-	if (proto != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, ports, 4) || ports[0] != bpf_htons(53))
+	if ((proto != IPPROTO_UDP && proto != IPPROTO_TCP) || bpf_skb_load_bytes(skb, at, ports, 4) || ports[0] != bpf_htons(53))
 		return 1;
 	c = conf();
 	n = counter(K_DNS);
@@ -228,7 +228,16 @@ int on_dns(struct __sk_buff *skb)
 		ADD(n, filtered);
 		return 1;
 	}
-	at += 8;
+	if (proto == IPPROTO_TCP) {
+		u8 words = 0;
+		bpf_skb_load_bytes(skb, at + 12, &words, 1);
+		at += (words >> 4) * 4;
+		if (skb->len <= at) { /* no payload: nothing was answered */
+			ADD(n, filtered);
+			return 1;
+		}
+	} else
+		at += 8;
 	size = skb->len;
 	if (size <= at || size - at < 12) {
 		ADD(n, filtered);
@@ -248,6 +257,7 @@ int on_dns(struct __sk_buff *skb)
 	e->h.cgroup = w.cgroup;
 	e->h.container = w.cg ? w.cg->container : 0;
 	e->lport = bpf_ntohs(ports[1]);
+	e->stream = proto == IPPROTO_TCP;
 	if (size > sizeof(e->payload)) {
 		size = sizeof(e->payload);
 		e->h.flags |= F_CUT;
