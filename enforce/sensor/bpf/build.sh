@@ -9,7 +9,7 @@ compile() { # compile SOURCE OBJECT FLAGS
 	clang -O2 -g -target bpf -mcpu=v3 -Wall -Werror -I. -fdebug-prefix-map="$PWD"=. "$@" -c "$source.bpf.c" -o "$object.o"
 	llvm-strip -g "$object.o"
 }
-# Verifiers before 6.? want a loop to be closed by a jump, never by falling into its head.
+# Older verifiers (6.1, not 6.12) want a loop to be closed by a jump, never by falling into its head.
 old='-mllvm -disable-block-placement'
 for name in proc net; do
 	compile $name $name -DDIRECT
