@@ -58,9 +58,9 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 	struct net_event e = {};
 	struct who w;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	if (!wanted(c, &w, kind)) {
 		ADD(n, filtered);
@@ -115,9 +115,9 @@ int on_socket(struct bpf_sock *ctx)
 	struct net_event e = {};
 	struct who w;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	if (!wanted(c, &w, K_SOCKET)) {
 		ADD(n, filtered);
@@ -162,10 +162,10 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 		kind = K_ACCEPT;
 	else
 		return 0;
-	n = counter(kind);
-	ADD(n, seen);
 	if (!c)
 		return 0;
+	n = counter(kind);
+	ADD(n, seen);
 	if (kind == K_LISTEN)
 		identify(t, c, &w);
 	else
@@ -218,10 +218,10 @@ int on_dns(struct __sk_buff *skb)
 	if ((proto != IPPROTO_UDP && proto != IPPROTO_TCP) || bpf_skb_load_bytes(skb, at, ports, 4) || ports[0] != bpf_htons(53))
 		return 1;
 	c = conf();
-	n = counter(K_DNS);
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	n = counter(K_DNS);
+	ADD(n, seen);
 	w.cgroup = bpf_skb_cgroup_id(skb);
 	w.cg = bpf_map_lookup_elem(&cgroups, &w.cgroup);
 	if (!wanted(c, &w, K_DNS)) {
