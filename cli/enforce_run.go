@@ -127,6 +127,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 	fmt.Fprintln(a.Stderr, a.texts.Text("enforce.running", "rules", fmt.Sprint(enabled(set)), "mode", a.texts.Text("enforce.mode."+s.Mode)))
 	a.tellBlind(s, set)
 	a.tellFeatures(k.Features())
+	a.tellUnmet(set, k.Features())
 	stop, err := a.startWatchdog(k.Alive)
 	if err != nil {
 		return err
@@ -201,6 +202,29 @@ func (a *app) tellFeatures(features map[string]string) {
 	}
 }
 
+// tellUnmet says which rules wait for events that this kernel does not tell.
+func (a *app) tellUnmet(set *detect.Set, features map[string]string) {
+	for _, r := range set.Rules {
+		if r.Enabled && len(r.Needs) == 0 {
+			fmt.Fprintln(a.Stderr, a.texts.Text("enforce.rule_never", "rule", visible(r.Name)))
+		}
+	}
+	var lines []string
+	for need, rules := range set.Needs() {
+		state := features["call "+need.Syscall]
+		why, missing := strings.CutPrefix(state, sensor.NotSupported+": ")
+		if need.Tier == 0 || !missing {
+			continue
+		}
+		slices.Sort(rules)
+		lines = append(lines, a.texts.Text("enforce.rule_blind", "call", need.Syscall, "why", visible(why), "count", fmt.Sprint(len(rules)), "rules", visible(strings.Join(rules[:min(len(rules), 3)], ", "))))
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		fmt.Fprintln(a.Stderr, line)
+	}
+}
+
 // enforceRules loads the files of rules.
 func (a *app) enforceRules(s *settings.Settings, host string) (enforce.Rules, *detect.Set, error) {
 	var sources []detect.Source
@@ -214,7 +238,13 @@ func (a *app) enforceRules(s *settings.Settings, host string) (enforce.Rules, *d
 		}
 		sources = append(sources, detect.Source{Name: name, Data: data})
 	}
-	return enforce.NewRules(s, nil, host, sources...)
+	users := container.NewUsers(func(c *sekisho.Container, path string) (io.ReadCloser, error) {
+		if c == nil {
+			return os.Open("/proc/1/root" + path)
+		}
+		return drift.Open(c, c.PID, path)
+	}, time.Now)
+	return enforce.NewRules(s, users, host, sources...)
 }
 
 // sensitive are the last parts of paths whose opens to read are told, when a
@@ -241,7 +271,7 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 			calls = append(calls, need.Syscall)
 		}
 		if need.Kind == sekisho.EventOpen {
-			p.Opens |= sensor.OpensToWrite | sensor.OpensOfNames
+			p.Opens |= sensor.OpensToWrite | sensor.OpensOfNames | sensor.OpensRefused | sensor.OpensRaw
 		}
 	}
 	if s.Files {
@@ -255,8 +285,13 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: names[:min(len(names), maxNames)]}
+	o.Pins, o.State = string(s.Pin), s.State
+	o.Loss = sensor.Loss{After: time.Duration(s.LossAfter), Open: s.OnLoss == settings.LossOpen, Strict: s.Deny.OnTimeout == "deny"}
 	if set.Uses("proc.env") || set.Uses("proc.aenv") {
 		o.Env = 4096
+	}
+	if set.Uses("evt.buffer") {
+		o.Data = 256
 	}
 	return o
 }
