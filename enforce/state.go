@@ -12,6 +12,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/profile"
+	"sekisho/internal/atomicfile"
 )
 
 // Effective states of a container: measured, never derived from its mode.
@@ -87,6 +88,9 @@ func openState(dir string, now time.Time) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
+	if err := atomicfile.Sweep(dir, now); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
 	alerts, err := openAlerts(dir)
 	if err != nil {
 		return nil, err
@@ -151,7 +155,7 @@ func WriteProofs(state string, list []Proof) error {
 	if err != nil {
 		return fmt.Errorf("write proofs: %w", err)
 	}
-	return replace(ProofsFile(state), doc, 0o600)
+	return atomicfile.Write(ProofsFile(state), 0o600, doc)
 }
 
 // prove takes over what a canary showed since.
@@ -297,20 +301,11 @@ func (e *Enforcer) writeStatus() error {
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	err = replace(filepath.Join(e.state.dir, "status.json"), doc, 0o600)
+	err = atomicfile.Write(filepath.Join(e.state.dir, "status.json"), 0o600, doc)
 	if e.Settings.Metrics != "" {
-		err = errors.Join(err, replace(e.Settings.Metrics, metrics(s), 0o644))
+		err = errors.Join(err, atomicfile.Write(e.Settings.Metrics, 0o644, metrics(s)))
 	}
 	return err
-}
-
-// replace writes a file that readers see whole or as it was.
-func replace(name string, data []byte, mode os.FileMode) error {
-	temp := name + ".new"
-	if err := os.WriteFile(temp, data, mode); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(temp, name)
 }
 
 func (p *profiles) problems() map[string]string {

@@ -28,7 +28,8 @@ type entry struct {
 	firstSeen time.Time
 	lastSeen  time.Time
 	ended     time.Time
-	forbidden bool   // the kernel was told
+	told      bool   // the kernel knows how it is treated
+	forbidden bool   // and kills
 	trouble   string // why it could not be
 	canary    bool   // it is ours, and proves that it is stopped
 }
@@ -162,10 +163,13 @@ func (e *Enforcer) treat(x *entry) {
 	}
 	canary := e.canary(c)
 	if canary {
-		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory, settings.Libraries}}, profile.Enforce, nil
+		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory}}, profile.Enforce, nil
+		if settings.On(e.Settings.Syscalls) {
+			t.Drift = append(t.Drift, settings.Libraries)
+		}
 	}
 	x.mu.Lock()
-	was := x.forbidden
+	told := x.told && !x.forbidden // a container that may run everything is told once: then the kernel knows that it is known
 	x.canary = canary
 	x.treat, x.service, x.mode, x.matcher, x.profile = t, service, mode, m, ""
 	if p != nil {
@@ -176,12 +180,13 @@ func (e *Enforcer) treat(x *entry) {
 	if mode == profile.Enforce {
 		origins = t.Drift
 	}
-	if len(origins) == 0 && !was {
+	if len(origins) == 0 && told {
 		return
 	}
 	err := e.Sensor.Forbid(c, origins)
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.told = err == nil
 	x.forbidden, x.trouble = err == nil && len(origins) > 0, ""
 	if err != nil {
 		x.trouble = err.Error()

@@ -20,6 +20,7 @@ import (
 	"sekisho/enforce/container"
 	"sekisho/enforce/drift"
 	"sekisho/enforce/fanotify"
+	"sekisho/enforce/profile"
 	"sekisho/enforce/sensor"
 	"sekisho/enforce/settings"
 )
@@ -58,6 +59,9 @@ var bits = []struct {
 // Open attaches.
 func Open(o Options) (*Kernel, error) {
 	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, mounts: make(chan mount, 1024)}
+	if o.Settings.Mode == profile.Enforce { // nobody else will know a container that begins while we are away
+		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)) + 1
+	}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
@@ -111,18 +115,20 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 	k.each = each
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	asked, silent := context.WithCancel(context.WithoutCancel(ctx)) // the guard answers until the killer knows that it does not
+	defer silent()
 	var group sync.WaitGroup
 	errs := make(chan error, 2)
 	if k.guard != nil {
 		group.Go(func() {
 			defer cancel()
-			errs <- k.guard.Run(ctx)
+			errs <- k.guard.Run(asked)
 		})
-		group.Go(func() { k.markMounts(ctx) })
+		group.Go(func() { k.markMounts(asked) })
 	}
 	k.running()
 	err := k.sensor.Run(ctx, k.hear)
-	cancel()
+	silent()
 	group.Wait()
 	close(errs)
 	for e := range errs {
@@ -199,14 +205,18 @@ func (k *Kernel) find(pid int) *sekisho.Container {
 	return nil
 }
 
-// Forbid puts a container under a policy of the kernel.
-func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
-	mode := sensor.Mode(0)
+func modeOf(origins []string) (m sensor.Mode) {
 	for _, b := range bits {
 		if slices.Contains(origins, b.origin) {
-			mode |= b.mode
+			m |= b.mode
 		}
 	}
+	return m
+}
+
+// Forbid puts a container under a policy of the kernel.
+func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
+	mode := modeOf(origins)
 	k.mu.Lock()
 	if mode == 0 {
 		delete(k.watched, c.ID)

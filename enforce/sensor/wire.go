@@ -14,6 +14,7 @@ const (
 	flagNoTask
 	flagInbound
 	flagKnown
+	flagCompat
 )
 
 type head struct {
@@ -31,7 +32,7 @@ type execEvent struct {
 	ParentStart, Permitted, Effective, Inode, Changed, Modified, Length uint64
 	Device, LoginUID, TTY, Inner, PIDNS, MntNS                          uint32
 	Origin, Sockets, Leader, _                                          uint8
-	Path, Cwd, Args, Env                                                uint32
+	Path, Cwd, Args, Env, Session                                       uint32
 	ArgsFull                                                            uint64
 }
 
@@ -48,14 +49,14 @@ type cgroupEvent struct {
 }
 
 type callEvent struct {
-	Head                                    head
-	Number, Flags, Inode, Changed, Length   uint64
-	Mode, EUID, EGID, Device                uint32
-	File, Target                            int32
-	Family, Type, Protocol, LPort, RPort, _ uint16
-	Local, Remote                           [16]byte
-	Origin, _, _, _                         uint8
-	Base, Path, Base2, Path2                uint32
+	Head                                        head
+	Number, Flags, Inode, Changed, Length       uint64
+	Mode, EUID, EGID, Device                    uint32
+	File, Target                                int32
+	Family, Type, Protocol, LPort, RPort, State uint16
+	Local, Remote                               [16]byte
+	Origin, _, _, _                             uint8
+	Base, Path, Base2, Path2, Data              uint32
 }
 
 type netEvent struct {
@@ -67,7 +68,7 @@ type netEvent struct {
 type dnsEvent struct {
 	Head          head
 	LPort, Length uint16
-	_             uint32
+	Stream        uint32
 	Payload       [1232]byte
 }
 
@@ -85,6 +86,8 @@ type configValue struct {
 	HostWants                                     uint64
 	HostOpens, HostMntNS, V1, Env, Sleeping, Self uint32
 	Caps                                          uint64
+	Heartbeat, LossAfter                          uint64
+	Loss, Generation, Unknown, Data               uint32
 }
 
 type counterValue struct{ Seen, Filtered, Submitted, Lost uint64 }
@@ -104,3 +107,9 @@ type numberEvent struct {
 	Head   head
 	Number int64
 }
+
+// What holds while the enforcer does not live.
+const (
+	lossOpen = 1 << iota
+	lossStrict
+)

@@ -61,14 +61,35 @@ struct {
 	__type(value, u64);
 } exempt SEC(".maps");
 
+/* Policies by hashes of containers' ids: one that starts again is under its
+ * policy before anybody is asked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u32);
+} ids SEC(".maps");
+
+/* Which programs these are: while new ones take over, old ones run too. */
+volatile const u32 generation = 1;
+
 /* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
 #define OPAQUE(v) asm volatile("" : "+r"(v))
 #define INLINE static __attribute__((always_inline, unused))
 
+/* conf returns nothing where other programs tell: then nothing is to be done,
+ * nor counted. */
 INLINE struct config *conf(void)
 {
 	u32 zero = 0;
-	return bpf_map_lookup_elem(&config, &zero);
+	struct config *c = bpf_map_lookup_elem(&config, &zero);
+	return c && c->generation == generation ? c : NULL;
+}
+
+/* gone says whether the enforcer does not live. */
+INLINE bool gone(struct config *c)
+{
+	return c->loss_after && (s64)(bpf_ktime_get_boot_ns() - c->heartbeat) > (s64)c->loss_after;
 }
 
 INLINE struct scratch *scratch(void)
@@ -81,6 +102,9 @@ INLINE struct counter *counter(u32 kind)
 {
 	return bpf_map_lookup_elem(&counters, &kind);
 }
+
+#define FNV_INIT 14695981039346656037ULL
+#define FNV_PRIME 1099511628211ULL
 
 #define ADD(c, f) do { if (c) __sync_fetch_and_add(&(c)->f, 1); } while (0)
 
@@ -161,6 +185,16 @@ INLINE struct policy *policy_of(struct who *w)
 	return bpf_map_lookup_elem(&policies, &id);
 }
 
+/* judging_policy is what a container may run: one that nobody knew yet when
+ * the enforcer went has the policy for such. */
+INLINE struct policy *judging_policy(struct config *c, struct who *w)
+{
+	u32 id = w->cg ? w->cg->policy : 0;
+	if (!id && c->unknown && gone(c))
+		id = c->unknown;
+	return bpf_map_lookup_elem(&policies, &id);
+}
+
 /* wanted says whether anybody asked for a kind of this task's. */
 INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {
@@ -181,6 +215,23 @@ INLINE u64 started(struct task_struct *t)
 	return v;
 }
 
+/* compat says whether a task is in a system call of 32 bits: TS_COMPAT on
+ * x86, TIF_32BIT on arm64. */
+INLINE bool compat(struct task_struct *t)
+{
+	if (bpf_core_field_exists(t->thread_info.status)) {
+		u32 status;
+		bpf_core_read(&status, sizeof(status), &t->thread_info.status);
+		return status & 2;
+	}
+	if (bpf_core_field_exists(t->thread_info.flags)) {
+		unsigned long flags;
+		bpf_core_read(&flags, sizeof(flags), &t->thread_info.flags);
+		return flags >> 22 & 1;
+	}
+	return false;
+}
+
 /* heading fills what all events begin with, of a task. */
 INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 kind)
 {
@@ -188,7 +239,7 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	const struct cred *cred = L(t, cred);
 
 	h->kind = kind;
-	h->flags = 0;
+	h->flags = compat(t) ? F_COMPAT : 0;
 	h->call = 0;
 	h->result = 0;
 	h->time = bpf_ktime_get_boot_ns();
@@ -243,8 +294,8 @@ INLINE bool step(struct scratch *s)
 }
 
 /* climb writes the path that walk asked for. */
-#ifdef DIRECT
-__attribute__((noinline)) /* a global function is verified once */
+#if defined(DIRECT) || defined(SINCE512)
+__attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
 #else
 static __attribute__((noinline, unused))
 #endif
@@ -367,11 +418,11 @@ INLINE void judge(struct inode *raw, struct super_block *root, bool host, struct
 }
 
 /* drifted says whether a policy forbids to run content of such an origin. */
-INLINE bool drifted(struct policy *p, struct facts *f)
+INLINE bool drifted(struct config *c, struct policy *p, struct facts *f)
 {
 	struct exempt_key k = {.inode = f->inode, .device = f->device};
 	u64 *changed;
-	u32 bit = 0;
+	u32 bit = 0, loss;
 
 	if (f->origin == O_UPPER)
 		bit = M_KILL_UPPER;
@@ -381,7 +432,10 @@ INLINE bool drifted(struct policy *p, struct facts *f)
 		bit = M_KILL_MEMORY;
 	if (!(p->mode & bit))
 		return false;
-	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER)
+	loss = gone(c) ? c->loss : 0;
+	if (loss & LOSS_OPEN)
+		return false;
+	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER && !(loss & LOSS_STRICT))
 		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);

@@ -58,9 +58,9 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 	struct net_event e = {};
 	struct who w;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	if (!wanted(c, &w, kind)) {
 		ADD(n, filtered);
@@ -115,9 +115,9 @@ int on_socket(struct bpf_sock *ctx)
 	struct net_event e = {};
 	struct who w;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	if (!wanted(c, &w, K_SOCKET)) {
 		ADD(n, filtered);
@@ -162,10 +162,10 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 		kind = K_ACCEPT;
 	else
 		return 0;
-	n = counter(kind);
-	ADD(n, seen);
 	if (!c)
 		return 0;
+	n = counter(kind);
+	ADD(n, seen);
 	if (kind == K_LISTEN)
 		identify(t, c, &w);
 	else
@@ -215,20 +215,29 @@ int on_dns(struct __sk_buff *skb)
 		bpf_skb_load_bytes(skb, 6, &proto, 1);
 	} else
 		return 1;
-	if (proto != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, ports, 4) || ports[0] != bpf_htons(53))
+	if ((proto != IPPROTO_UDP && proto != IPPROTO_TCP) || bpf_skb_load_bytes(skb, at, ports, 4) || ports[0] != bpf_htons(53))
 		return 1;
 	c = conf();
-	n = counter(K_DNS);
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	n = counter(K_DNS);
+	ADD(n, seen);
 	w.cgroup = bpf_skb_cgroup_id(skb);
 	w.cg = bpf_map_lookup_elem(&cgroups, &w.cgroup);
 	if (!wanted(c, &w, K_DNS)) {
 		ADD(n, filtered);
 		return 1;
 	}
-	at += 8;
+	if (proto == IPPROTO_TCP) {
+		u8 words = 0;
+		bpf_skb_load_bytes(skb, at + 12, &words, 1);
+		at += (words >> 4) * 4;
+		if (skb->len <= at) { /* no payload: nothing was answered */
+			ADD(n, filtered);
+			return 1;
+		}
+	} else
+		at += 8;
 	size = skb->len;
 	if (size <= at || size - at < 12) {
 		ADD(n, filtered);
@@ -248,6 +257,7 @@ int on_dns(struct __sk_buff *skb)
 	e->h.cgroup = w.cgroup;
 	e->h.container = w.cg ? w.cg->container : 0;
 	e->lport = bpf_ntohs(ports[1]);
+	e->stream = proto == IPPROTO_TCP;
 	if (size > sizeof(e->payload)) {
 		size = sizeof(e->payload);
 		e->h.flags |= F_CUT;

@@ -98,6 +98,13 @@ INLINE u32 user(struct scratch *s, u32 off, unsigned long from, unsigned long to
 	return off + n;
 }
 
+/* outer is a pid as the host sees it. */
+INLINE u32 outer(struct pid *pid)
+{
+	struct upid *u = CAST(upid, (void *)pid + bpf_core_field_offset(struct pid, numbers));
+	return L(u, nr);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *t)
 {
@@ -118,9 +125,9 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	const struct cred *cred;
 	u32 off = 0, pos;
 
-	ADD(n, seen);
 	if (!c || !s)
 		return 0;
+	ADD(n, seen);
 	identify(t, c, &w);
 	e = &s->exec;
 	heading(&e->h, t, &w, K_EXEC);
@@ -133,8 +140,8 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	rootm = L(fs, root.mnt);
 	e->mntns = L(t, nsproxy, mnt_ns, ns.inum);
 	judge(L(d, d_inode), L(rootm, mnt_sb), e->mntns == c->host_mntns, &f);
-	p = policy_of(&w);
-	if (w.cg && p && e->mntns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0)
+	p = judging_policy(c, &w);
+	if (w.cg && p && e->mntns != c->host_mntns && drifted(c, p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
 	if (!(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
 		ADD(n, filtered);
@@ -163,6 +170,9 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
 	pid = CAST(pid, pid);
 	e->leader = inner(pid, NULL) == e->inner;
+	bpf_core_read(&pid, sizeof(pid), &sig->pids[3]);
+	pid = CAST(pid, pid);
+	e->session = outer(pid);
 	pos = walk(s, d, m, rootd, rootm);
 	off = put(s, off, pos, &e->path, &e->h.flags);
 	cwd = L(fs, pwd.dentry);
@@ -231,24 +241,26 @@ int BPF_PROG(on_exit, struct task_struct *t)
 	return 0;
 }
 
-/* named says whether a cgroup's name ends in 64 hexadecimal digits, but for
- * .scope, as the ids of nearly all runtimes do. */
-INLINE bool named(struct scratch *s, struct cgroup *cg)
+/* named returns a hash of the 64 hexadecimal digits that a cgroup's name ends
+ * in, but for .scope, as the ids of nearly all runtimes do, else 0. */
+INLINE u64 named(struct scratch *s, struct cgroup *cg)
 {
 	long len = bpf_probe_read_kernel_str(s->walk, 256, L(cg, kn, name));
+	u64 h = FNV_INIT;
 	u32 from, i;
 
 	if (len > 71 && s->walk[(len - 7) & 255] == '.' && s->walk[(len - 2) & 255] == 'e')
 		len -= 6; /* .scope */
 	if (len < 65 || len > 256)
-		return false;
+		return 0;
 	from = len - 65;
 	for (i = 0; i < 64; i++) {
 		u8 b = s->walk[(from + i) & 255];
 		if (!((b >= '0' && b <= '9') || (b >= 'a' && b <= 'f')))
-			return false;
+			return 0;
+		h = (h ^ b) * FNV_PRIME;
 	}
-	return true;
+	return h;
 }
 
 static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *path, bool removed)
@@ -261,12 +273,13 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	struct cg *above = NULL, made = {};
 	struct task_struct *t = TASK();
 	struct who w;
-	u64 k, pk = 0;
+	u64 k, pk = 0, id;
+	u32 *policy;
 	long len;
 
-	ADD(n, seen);
 	if (!c || !s)
 		return 0;
+	ADD(n, seen);
 	k = key(cg);
 	identify(t, c, &w);
 	e = &s->cgroup;
@@ -285,8 +298,11 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	} else if (above) {
 		made = *above;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
-	} else if (named(s, cg)) {
+	} else if ((id = named(s, cg))) {
 		made.container = k;
+		policy = bpf_map_lookup_elem(&ids, &id);
+		if (policy)
+			made.policy = *policy;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	}
 	if (above)
