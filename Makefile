@@ -2,7 +2,9 @@
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
 # make cosign   builds cosign, which tests of signatures use (minutes, once)
+# make docker   fetches a newer Docker engine, over which tests run too (60 MB, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
+# make node     tries the gates and the enforcer on a real node (kubelet, containerd 2), which it builds once
 # make containerd tries the gates of a node in containerd 2, which it builds
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
@@ -15,7 +17,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test cosign kubernetes containerd bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -27,11 +29,20 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
 
+docker:
+	e2e/docker/fetch.sh
+
 cosign:
 	SEKISHO_BUILD_COSIGN=1 $(GO) test -count 1 -timeout 30m -run Cosign ./admit/signature
 
 kubernetes:
 	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
+node:
+	cd e2e/kubernetes && $(GO) vet -tags node ./... && $(GO) test -tags node -timeout 25m -count 1 -run '^TestNode' .
+
+node-built: # does its binary lie in the cache?
+	@cd e2e/kubernetes && SEKISHO_NODE_BUILT=1 $(GO) test -tags node -count 1 -run '^$$' . >/dev/null
 
 containerd:
 	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .

@@ -131,6 +131,17 @@ func TestOneScan(t *testing.T) {
 	}
 }
 
+// TestScanFails holds that the audit log tells why an image stayed unknown.
+func TestScanFails(t *testing.T) {
+	l := &admittest.Log{}
+	s := &scanner{release: make(chan struct{})}
+	close(s.release)
+	g := gate(t, &admittest.Facts{}, s, l)
+	if a := ask(t, g, admittest.Digest(5)); a.Result != sekisho.Deny || l.Entries()[0].Details["scan"] != "no such image" {
+		t.Errorf("it says %s and notes %+v", a.Result, l.Entries())
+	}
+}
+
 // TestDeadline holds that a scan that takes too long leaves the image unknown,
 // and that its result serves the next who asks.
 func TestDeadline(t *testing.T) {
