@@ -94,7 +94,7 @@ func (a *app) lookAway(s *settings.Settings, st *enforce.Status) error {
 				continue
 			}
 		}
-		a.away(c, kills, since)
+		a.away(c, kills, since, held != nil && held.Strict)
 	}
 	if held == nil {
 		return nil
@@ -102,7 +102,7 @@ func (a *app) lookAway(s *settings.Settings, st *enforce.Status) error {
 	for id, kills := range held.Kills { // began while nobody was there
 		if !seen[id] {
 			c := enforce.ContainerStatus{ID: id, Name: cmp.Or(held.Names[id], id[:min(12, len(id))])}
-			a.away(&c, kills, since)
+			a.away(&c, kills, since, held.Strict)
 			st.Containers = append(st.Containers, c)
 		}
 	}
@@ -110,7 +110,8 @@ func (a *app) lookAway(s *settings.Settings, st *enforce.Status) error {
 	return nil
 }
 
-func (a *app) away(c *enforce.ContainerStatus, kills []string, since string) {
+// away says how a container is treated while nobody lives.
+func (a *app) away(c *enforce.ContainerStatus, kills []string, since string, strict bool) {
 	c.Kills, c.OpenSince = kills, since
 	if len(kills) == 0 {
 		if c.State == enforce.Enforcing || c.State == enforce.Degraded || c.State == "" {
@@ -119,6 +120,9 @@ func (a *app) away(c *enforce.ContainerStatus, kills []string, since string) {
 		return
 	}
 	c.State, c.Why = enforce.Degraded, a.texts.Text("enforce.away.held", "kills", strings.Join(kills, ", "), "since", since)
+	if strict {
+		c.Why = a.texts.Text("enforce.away.held_strict", "kills", strings.Join(kills, ", "), "since", since)
+	}
 }
 
 // printPinned prints what the kernel goes on with.

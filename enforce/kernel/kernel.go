@@ -60,7 +60,7 @@ var bits = []struct {
 func Open(o Options) (*Kernel, error) {
 	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, mounts: make(chan mount, 1024)}
 	if o.Settings.Mode == profile.Enforce { // nobody else will know a container that begins while we are away
-		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)) + 1
+		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)|sensor.SpareLower) + 1
 	}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {

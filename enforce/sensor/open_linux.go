@@ -57,6 +57,7 @@ type Sensor struct {
 	unpinned   map[string]string // why, by feature; "" for all
 	generation pin.Generation
 	settled    bool
+	resting    bool
 	outlived   *Outlived
 	before     map[string]bool // programs that were attached all the time
 	reading    []byte          // the map of the reader, in memory

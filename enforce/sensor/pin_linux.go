@@ -240,6 +240,12 @@ func sinceBoot() uint64 {
 // rest tells the kernel that the sensor ends: it need not wait for the missing
 // heartbeat.
 func (s *Sensor) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pins != nil {
+		s.resting = true
+		s.attachAll() // containers that begin now may need hooks that none needs yet
+	}
 	c := s.shared()
 	c.Heartbeat -= c.LossAfter + uint64(time.Minute)
 }
@@ -257,6 +263,9 @@ func (s *Sensor) Outlived() (o *Outlived, known bool) {
 }
 
 func (l *Loss) write(c *configValue) {
+	if l.Host {
+		c.Loss |= lossHost
+	}
 	c.LossAfter, c.Unknown = uint64(l.After), l.Unknown
 	if l.Open {
 		c.Loss |= lossOpen

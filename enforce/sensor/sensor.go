@@ -108,6 +108,7 @@ type Loss struct {
 	After   time.Duration // without a sign of life; 0: it does not matter
 	Open    bool          // nothing is killed
 	Strict  bool          // SpareLower spares nothing
+	Host    bool          // the host's own processes are not told, so that the rings last longer
 	Unknown uint32        // policy of containers that begin meanwhile, unless they were known before; 0 for the default
 }
 

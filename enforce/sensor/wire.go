@@ -112,4 +112,5 @@ type numberEvent struct {
 const (
 	lossOpen = 1 << iota
 	lossStrict
+	lossHost
 )
