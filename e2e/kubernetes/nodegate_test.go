@@ -164,14 +164,18 @@ func TestNodeStatic(t *testing.T) {
 	static(t, admin, "lawful", registry.host()+"/app:good")
 	static(t, admin, "lawless", registry.host()+"/app:bad")
 	eventually(t, "the good one runs", func() bool { return ready(pods(admin, "shop", "lawful-")) == 1 })
-	eventually(t, "the bad one is denied", func() bool { return strings.Contains(waits(pods(admin, "shop", "lawless-")), "package evil 1.0-r0 is denied") })
+	eventually(t, "the bad one is denied", func() bool {
+		return strings.Contains(waits(pods(admin, "shop", "lawless-")), "package evil 1.0-r0 is denied")
+	})
 	n := shared.node
 	if !n.audit(`"gate":"nri"`, `"subject":"pods/shop/lawless-node-1/c"`, `"result":"deny"`, `"static":"true"`, `"control":"denied-packages"`) || !n.audit(`"subject":"pods/shop/lawful-node-1/c"`, `"result":"allow"`) {
 		t.Error("the audit log does not tell")
 	}
 	n.gate.stop()
 	static(t, admin, "late", registry.host()+"/app:good")
-	eventually(t, "it does not start without the gate", func() bool { return strings.Contains(waits(pods(admin, "shop", "late-")), `required plugin "sekisho" not present`) })
+	eventually(t, "it does not start without the gate", func() bool {
+		return strings.Contains(waits(pods(admin, "shop", "late-")), `required plugin "sekisho" not present`)
+	})
 	if ready(pods(admin, "shop", "lawful-")) != 1 {
 		t.Error("what ran was touched")
 	}
@@ -204,7 +208,9 @@ func TestNodeRuntime(t *testing.T) {
 		}
 	}
 	eventually(t, "the tame one runs", func() bool { return ready(pods(admin, "shop", "tame")) == 1 })
-	eventually(t, "the privileged one is denied", func() bool { return strings.Contains(waits(pods(admin, "shop", "wild"))+ended(pods(admin, "shop", "wild")), "privileged") })
+	eventually(t, "the privileged one is denied", func() bool {
+		return strings.Contains(waits(pods(admin, "shop", "wild"))+ended(pods(admin, "shop", "wild")), "privileged")
+	})
 	if !n.audit(`"gate":"runc"`, `"result":"deny"`, `"control":"privileged"`, `"subject":"pods/shop/wild/c"`) || !n.audit(`"gate":"runc"`, `"result":"allow"`, `"subject":"pods/shop/tame/c"`) {
 		t.Error("the audit log does not tell")
 	}
