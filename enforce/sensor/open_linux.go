@@ -414,22 +414,34 @@ func (s *Sensor) Exempt(inode uint64, device uint32, changed uint64) error {
 	return s.maps["exempt"].Put(exemptKey{Inode: inode, Device: device}, changed)
 }
 
-// Stats reads the kernel's counters.
-func (s *Sensor) Stats() (Stats, error) {
-	st := Stats{Kinds: map[sekisho.EventKind]Count{}}
+// counts reads the kernel's counters.
+func (s *Sensor) counts() (map[sekisho.EventKind]Count, error) {
+	kinds := map[sekisho.EventKind]Count{}
 	var values []counterValue
 	for k := uint32(1); k < s.maps["counters"].MaxEntries(); k++ {
 		if err := s.maps["counters"].Lookup(k, &values); err != nil {
-			return st, fmt.Errorf("read the counters: %w", err)
+			return nil, fmt.Errorf("read the counters: %w", err)
 		}
 		var sum Count
 		for _, v := range values {
 			sum = sum.add(Count(v))
 		}
 		if sum != (Count{}) {
-			st.Kinds[sekisho.EventKind(k)] = sum
-			st.Total = st.Total.add(sum)
+			kinds[sekisho.EventKind(k)] = sum
 		}
+	}
+	return kinds, nil
+}
+
+// Stats says what the kernel counted.
+func (s *Sensor) Stats() (Stats, error) {
+	kinds, err := s.counts()
+	if err != nil {
+		return Stats{}, err
+	}
+	st := Stats{Kinds: kinds}
+	for _, sum := range kinds {
+		st.Total = st.Total.add(sum)
 	}
 	s.mu.Lock()
 	programs := slices.Clone(s.programs)
