@@ -115,6 +115,7 @@ func (n *encoder) event(e *sekisho.Event) error {
 	if e.Net != nil {
 		n.conn(e.Net)
 	}
+	n.flag(`,"compat":`, e.Compat)
 	n.b = append(n.b, '}')
 	return nil
 }
