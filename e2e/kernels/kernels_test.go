@@ -1,6 +1,7 @@
 package kernels_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -21,6 +22,20 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// seen is what is asked of an event.
+type seen struct {
+	Kind, Path, Name, Origin string
+	Done                     string
+	Process                  *struct{ Path, Name, Origin string }
+	Container                *struct {
+		Name     string
+		Workload json.RawMessage
+	}
+	Event *seen
+	Rule  string
+	What  string
+}
+
 func TestTry(t *testing.T) {
 	arch := "amd64"
 	if a := os.Getenv("ARCH"); a != "" {
@@ -34,6 +49,33 @@ func TestTry(t *testing.T) {
 		t.Logf("%s: %s", k, v)
 	}
 	for _, s := range r.Sessions {
-		t.Logf("%s: %v written %v\n%s\n%s", s.Name, s.Status, s.Written, s.Errors, s.Out)
+		t.Logf("%s: %v written %v\n%s", s.Name, s.Status, s.Written, s.Errors)
+		count := map[string]int{}
+		for line := range strings.Lines(s.Out) {
+			var e seen
+			if json.Unmarshal([]byte(line), &e) != nil || e.Kind == "" {
+				if len(line) > 1 {
+					t.Logf("%.3000s", line)
+				}
+				continue
+			}
+			c := "-"
+			if e.Container != nil {
+				c = e.Container.Name
+			}
+			if e.Rule != "" {
+				t.Logf("alert %s %s %s %s %s", e.Kind, e.Rule, e.What, e.Done, c)
+				continue
+			}
+			if e.Kind == "kill" || e.Kind == "exec" {
+				p := ""
+				if e.Process != nil {
+					p = e.Process.Path + " " + e.Process.Origin
+				}
+				t.Logf("%s %s %s %s", e.Kind, p, e.Path, c)
+			}
+			count[e.Kind+" "+c]++
+		}
+		t.Log(count)
 	}
 }
