@@ -182,7 +182,7 @@ func (s *Sensor) recount() {
 	o := s.outlived
 	o.Since, o.Read = s.wall(s.reader.Lived), s.critical.waiting()+s.bulk.waiting()
 	held := map[string]bool{}
-	for _, p := range parts() {
+	for _, p := range s.parts() {
 		if s.links[p.feature] == nil {
 			continue
 		}
