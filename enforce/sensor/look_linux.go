@@ -68,11 +68,20 @@ func Abandoned(dir string) bool { return pin.Abandoned(dir) }
 
 // effective is what of a mode the attached programs carry out.
 func (h *Held) effective(m Mode) Mode {
-	if h.Away && h.Open || !slices.Contains(h.Attached, "exec") {
+	if h.Away && h.Open {
 		return 0
 	}
-	if !slices.Contains(h.Attached, "mmap-of-code") {
-		m &^= KillMapped
+	return m & kills(h.Attached)
+}
+
+// kills is what can be stopped while programs are attached.
+func kills(attached []string) (m Mode) {
+	is := func(feature string) bool { return slices.Contains(attached, pin.Entry(feature)) }
+	if is("exec") || is(lsmExec) {
+		m = KillUpper | KillVolume | KillMemory
+	}
+	if is("mmap of code") || is(lsmMap) && is(lsmProtect) {
+		m |= KillMapped
 	}
 	return m
 }

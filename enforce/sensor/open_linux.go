@@ -63,6 +63,7 @@ type Sensor struct {
 	reading    []byte          // the map of the reader, in memory
 	reader     *reader         // what outlives the sensor of its reading
 	lost       *[64]uint64     // that were told
+	provedLSM  bool            // the kernel asks programs before it acts
 }
 
 // Open loads the programs and attaches what the options ask for. It needs

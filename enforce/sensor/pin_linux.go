@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -202,12 +203,7 @@ func (s *Sensor) recount() {
 	}
 	slices.Sort(o.Held)
 	slices.Sort(o.Gone)
-	if s.before["exec"] {
-		o.Kills = KillUpper | KillVolume | KillMemory
-	}
-	if s.before["mmap-of-code"] {
-		o.Kills |= KillMapped
-	}
+	o.Kills = kills(slices.Collect(maps.Keys(s.before)))
 }
 
 func (s *Sensor) pinLink(feature string) {
