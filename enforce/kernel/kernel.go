@@ -40,6 +40,7 @@ type Kernel struct {
 	features map[string]string
 	mu       sync.Mutex
 	watched  map[string]*sekisho.Container
+	users    map[uint32]map[string]bool // containers by policy
 	mounts   chan mount
 	each     func(*sekisho.Event)
 }
@@ -57,22 +58,15 @@ var bits = []struct {
 
 // Open attaches.
 func Open(o Options) (*Kernel, error) {
-	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, mounts: make(chan mount, 1024)}
+	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, users: map[uint32]map[string]bool{}, mounts: make(chan mount, 1024)}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
 	}
 	k.sensor = s
-	for _, f := range s.Features() {
-		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
-	}
-	for mode := range sensor.Mode(32) { // all are there from the start: containers only point at one
-		p := o.Sensor.Default
-		p.Mode = mode
-		if err := s.SetPolicy(uint32(mode)+1, p); err != nil {
-			s.Close()
-			return nil, err
-		}
+	if err := k.policies(); err != nil {
+		s.Close()
+		return nil, err
 	}
 	k.features["polite denial"] = sensor.NotAsked
 	if settings.On(o.Settings.Deny.Polite) {
@@ -85,6 +79,27 @@ func Open(o Options) (*Kernel, error) {
 		}
 	}
 	return k, nil
+}
+
+// policies makes those that need no profile: they are there from the start,
+// containers only point at one. All that a profile can ask for is tried once,
+// to know what this kernel does.
+func (k *Kernel) policies() error {
+	p := k.Options.Sensor.Default
+	for mode := range sensor.DenyConnect {
+		p.Mode = mode
+		if err := k.sensor.SetPolicy(policyID(mode), p); err != nil {
+			return err
+		}
+	}
+	p.Mode = sensor.Modes
+	if err := k.sensor.SetPolicy(policyID(sensor.Modes), p); err != nil {
+		return err
+	}
+	for _, f := range k.sensor.Features() {
+		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
+	}
+	return k.sensor.SetPolicy(policyID(sensor.Modes), sensor.Policy{})
 }
 
 // Features says what works here.
@@ -121,6 +136,9 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 		group.Go(func() { k.markMounts(ctx) })
 	}
 	k.running()
+	if err := k.sensor.Sweep(); err != nil {
+		return err
+	}
 	err := k.sensor.Run(ctx, k.hear)
 	cancel()
 	group.Wait()
@@ -135,6 +153,9 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 // mounts.
 func (k *Kernel) hear(e *sekisho.Event) {
 	k.each(e)
+	if e.Kind == sekisho.EventCgroup && e.Flags != 0 && e.Container != nil && strings.Contains(filepath.Base(e.Path), e.Container.ID) {
+		k.leave(e.Container.ID, 0)
+	}
 	if e.Container == nil || e.Process == nil || k.guard == nil || e.Kind != sekisho.EventExec {
 		return
 	}
@@ -200,10 +221,10 @@ func (k *Kernel) find(pid int) *sekisho.Container {
 }
 
 // Forbid puts a container under a policy of the kernel.
-func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
+func (k *Kernel) Forbid(c *sekisho.Container, o enforce.Orders) error {
 	mode := sensor.Mode(0)
 	for _, b := range bits {
-		if slices.Contains(origins, b.origin) {
+		if slices.Contains(o.Origins, b.origin) {
 			mode |= b.mode
 		}
 	}
@@ -216,13 +237,49 @@ func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
 	k.mu.Unlock()
 	var err error
 	if k.guard != nil && mode != 0 {
-		if err = k.guard.Watch(c, origins); err == nil && k.Judge.Layers(c) != nil {
+		if err = k.guard.Watch(c, o.Origins); err == nil && k.Judge.Layers(c) != nil {
 			mode |= sensor.SpareLower // the guard compares content with the image's; the killer cannot
 		}
 	} else if k.guard != nil {
 		err = k.guard.Watch(c, nil)
 	}
-	return errors.Join(k.sensor.Assign(c.ID, uint32(mode)+1), err)
+	return errors.Join(err, k.assign(c, mode, o))
+}
+
+// assign adds what the container's profile forbids. Where that cannot be, the
+// rest holds.
+func (k *Kernel) assign(c *sekisho.Container, mode sensor.Mode, o enforce.Orders) error {
+	var r *sensor.Rules
+	var err error
+	if o.Profile != nil && len(o.Stop) > 0 {
+		var more sensor.Mode
+		more, err = k.forbidden(o.Profile, o.Stop)
+		known, wrong := rules(o.Profile, c)
+		if wrong != nil {
+			err, more = errors.Join(err, wrong), 0
+		}
+		if more != 0 {
+			mode, r = mode|more, known
+		}
+	}
+	if failed := k.put(c.ID, mode, r); failed != nil {
+		err = errors.Join(err, failed)
+		if r != nil {
+			err = errors.Join(err, k.put(c.ID, mode&(sensor.DenyConnect-1), nil))
+		}
+	}
+	return err
+}
+
+func (k *Kernel) put(id string, mode sensor.Mode, r *sensor.Rules) error {
+	if err := k.prepare(id, mode); err != nil {
+		return err
+	}
+	if err := k.sensor.Assign(id, policyID(mode), r); err != nil {
+		return err
+	}
+	k.leave(id, policyID(mode))
+	return nil
 }
 
 // denied makes an event of a denial.
@@ -236,7 +293,7 @@ func (k *Kernel) denied(d fanotify.Denial) {
 	if args, err := os.ReadFile(filepath.Join(proc, "cmdline")); err == nil {
 		p.Args = strings.Split(strings.TrimRight(string(args[:min(len(args), 4096)]), "\x00"), "\x00")
 	}
-	k.each(&sekisho.Event{Time: d.Time, Kind: sekisho.EventDenied, Syscall: "execve", Process: p, Container: d.Container, Path: d.Path, Origin: d.Origin, Result: -1})
+	k.each(&sekisho.Event{Time: d.Time, Kind: sekisho.EventDenied, Reason: sensor.ReasonDrift, Syscall: "execve", Process: p, Container: d.Container, Path: d.Path, Origin: d.Origin, Result: -1})
 }
 
 // Counts are what the kernel counted, by class.

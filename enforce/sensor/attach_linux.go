@@ -28,6 +28,7 @@ type part struct {
 	mode                     Mode // wanted by policies of this mode too
 	syscall                  string
 	only                     bool // when the system call is named in the options
+	still                    bool // it tells nothing: it is there for its mode only
 }
 
 // parts returns everything that can be attached.
@@ -40,25 +41,31 @@ func parts() []part {
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
 		{feature: "capability", object: "proc", program: "on_capable", kinds: []sekisho.EventKind{sekisho.EventCapability}},
 		{feature: "io_uring", object: "proc", program: "on_uring", kinds: []sekisho.EventKind{sekisho.EventIOUring}},
-		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
-		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
-		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
-		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
-		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}},
-		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}},
-		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}},
+		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
+		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
+		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
+		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
+		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}, mode: DenyRaw | DenyICMP},
+		{feature: "bind IPv4", object: "net", program: "on_bind4", cgroup: ebpf.AttachCGroupInet4Bind, mode: DenyListen | DenyConnect, still: true},
+		{feature: "bind IPv6", object: "net", program: "on_bind6", cgroup: ebpf.AttachCGroupInet6Bind, mode: DenyListen | DenyConnect, still: true},
+		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}, mode: DenyListen},
+		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}, mode: DenyConnect},
 		{feature: "mmap of code", object: "sys", program: "on_mmap", tracepoint: "sys_exit_mmap", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 		{feature: "mprotect of code", object: "sys", program: "on_mprotect", tracepoint: "sys_enter_mprotect", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 	}
 	for _, c := range syscalls() {
-		list = append(list, part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: "sys_exit_" + c.name, kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0})
+		p := part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: "sys_exit_" + c.name, kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0}
+		if c.how&howOpen != 0 {
+			p.mode = KillWrite
+		}
+		list = append(list, p)
 	}
 	return list
 }
 
 // asked says whether any policy wants what a part tells.
 func (s *Sensor) asked(p part) bool {
-	if len(p.kinds) == 0 {
+	if len(p.kinds) == 0 && !p.still {
 		return true
 	}
 	if p.only && !slices.Contains(s.o.Syscalls, p.syscall) {
@@ -168,15 +175,6 @@ func (s *Sensor) describeCalls() error {
 		s.callName[numbers[name]] = name
 	}
 	return nil
-}
-
-// fnv1a hashes a name as the kernel's program does.
-func fnv1a(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
 }
 
 // why is the first line of an error, without the verifier's log.

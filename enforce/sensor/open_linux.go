@@ -49,13 +49,14 @@ type Sensor struct {
 	names    *names
 	mu       sync.Mutex // of what follows
 	policies map[uint32]Policy
-	assigned map[string]uint32 // policy by container
+	assigned map[string]assignment // by container
+	rules    map[uint32]*written   // by number
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -307,25 +308,39 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 	return nil
 }
 
-// Assign puts a container under a policy. Cgroups that it makes later follow.
-func (s *Sensor) Assign(containerID string, policy uint32) error {
+// assignment is what a container is under.
+type assignment struct{ policy, rules uint32 }
+
+// Assign puts a container under a policy, and under rules or nil. Cgroups that
+// it makes later follow. Rules are whole in the kernel before they count.
+func (s *Sensor) Assign(containerID string, policy uint32, r *Rules) error {
 	s.mu.Lock()
-	s.assigned[containerID] = policy
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	id, err := s.hold(r)
+	if err != nil {
+		return fmt.Errorf("put container %s under its profile: %w", containerID, err)
+	}
+	a := assignment{policy, id}
+	s.assigned[containerID] = a
 	for _, key := range s.o.Containers.Keys(containerID) {
-		if err := s.assign(key, policy); err != nil {
+		if err := s.assign(key, a); err != nil {
 			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
 		}
 	}
+	s.drop()
 	return nil
 }
 
-func (s *Sensor) assign(key uint64, policy uint32) error {
+// assign is called with s.mu held.
+func (s *Sensor) assign(key uint64, a assignment) error {
 	var v cgroupValue
 	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
 		v.Container = key
 	}
-	v.Policy = policy
+	if v.Rules != a.rules {
+		s.remember(v.Container, a.rules)
+	}
+	v.Policy, v.Rules = a.policy, a.rules
 	return s.maps["cgroups"].Put(key, v)
 }
 
@@ -333,10 +348,9 @@ func (s *Sensor) assign(key uint64, policy uint32) error {
 // under that policy too.
 func (s *Sensor) reassign(key uint64, containerID string) {
 	s.mu.Lock()
-	policy, ok := s.assigned[containerID]
-	s.mu.Unlock()
-	if ok {
-		_ = s.assign(key, policy) // a cgroup that went has no policy to miss
+	defer s.mu.Unlock()
+	if a, ok := s.assigned[containerID]; ok {
+		_ = s.assign(key, a) // a cgroup that went has no policy to miss
 	}
 }
 
@@ -348,6 +362,7 @@ func (s *Sensor) forget(containerID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.assigned, containerID)
+	s.drop()
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

@@ -14,6 +14,7 @@ const (
 	flagNoTask
 	flagInbound
 	flagKnown
+	flagProfile
 )
 
 type head struct {
@@ -59,9 +60,9 @@ type callEvent struct {
 }
 
 type netEvent struct {
-	Head                                    head
-	Family, Type, Protocol, LPort, RPort, _ uint16
-	Local, Remote                           [16]byte
+	Head                                     head
+	Family, Type, Protocol, LPort, RPort, Op uint16
+	Local, Remote                            [16]byte
 }
 
 type dnsEvent struct {
@@ -72,8 +73,8 @@ type dnsEvent struct {
 }
 
 type cgroupValue struct {
-	Container uint64
-	Policy, _ uint32
+	Container     uint64
+	Policy, Rules uint32
 }
 
 type policyValue struct {

@@ -51,6 +51,7 @@ type Settings struct {
 	Audit     string     `yaml:"audit"`     // the directory of the audit log
 	Metrics   string     `yaml:"metrics"`   // a file for the textfile collector of Prometheus' node exporter
 	Drift     []string   `yaml:"drift"`     // origins that may not run; all when left out
+	Stop      []string   `yaml:"stop"`      // kinds of what a profile does not have that the kernel stops; all when left out
 	Workloads []Workload `yaml:"workloads"` // the first that fits counts
 	Rules     Rules      `yaml:"rules"`
 	Files     bool       `yaml:"files"`     // every file that is written is told, for profiles; this costs each system call of the host a little
@@ -69,6 +70,7 @@ type Workload struct {
 	Image    string   `yaml:"image"`    // as the workload writes it, * is anything
 	Mode     string   `yaml:"mode"`
 	Drift    []string `yaml:"drift"` // [] allows all
+	Stop     []string `yaml:"stop"`  // [] only tells
 	Ignore   bool     `yaml:"ignore"`
 }
 
@@ -207,6 +209,9 @@ func (s *Settings) complete(dir string) {
 	if s.Drift == nil {
 		s.Drift = []string{Upper, Volume, Memory, Libraries}
 	}
+	if s.Stop == nil {
+		s.Stop = Stoppable()
+	}
 	set(&s.Cap.Instances, 3)
 	set(&s.Cap.Window, Duration(10*time.Minute))
 	set(&s.Evidence.Size, 1<<30)
@@ -251,6 +256,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := origins("drift", s.Drift); err != nil {
+		return err
+	}
+	if err := kinds("stop", s.Stop); err != nil {
 		return err
 	}
 	for i, w := range s.Workloads {
@@ -306,6 +314,9 @@ func (w *Workload) check() error {
 			return err
 		}
 	}
+	if err := kinds("stop", w.Stop); err != nil {
+		return err
+	}
 	return origins("drift", w.Drift)
 }
 
@@ -330,6 +341,20 @@ func (r *Response) check() error {
 func origins(name string, list []string) error {
 	for _, o := range list {
 		if err := oneOf(name, o, Upper, Volume, Memory, Libraries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stoppable are the kinds of what a profile holds that the kernel can stop.
+func Stoppable() []string {
+	return []string{profile.KindProcess, profile.KindConnection, profile.KindListen, profile.KindWrite}
+}
+
+func kinds(name string, list []string) error {
+	for _, k := range list {
+		if err := oneOf(name, k, Stoppable()...); err != nil {
 			return err
 		}
 	}

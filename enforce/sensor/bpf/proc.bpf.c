@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // Processes and cgroups: the tier that costs an unrelated system call nothing.
-#include "common.h"
+#include "verdict.h"
 
 /* The critical ring's numbers, one counter per CPU. */
 struct {
@@ -117,6 +117,7 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	struct pid *pid;
 	const struct cred *cred;
 	u32 off = 0, pos;
+	bool checked;
 
 	ADD(n, seen);
 	if (!c || !s)
@@ -136,7 +137,10 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	p = policy_of(&w);
 	if (w.cg && p && e->mntns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
-	if (!(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
+	checked = w.cg && p && p->mode & M_KILL_EXEC && !(e->h.flags & F_KILLED) && e->mntns != c->host_mntns && !setup(t, c, w.cg->container);
+	if (w.cg && e->mntns != c->host_mntns)
+		settle(t, c, w.cg->container);
+	if (!checked && !(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
 		ADD(n, filtered);
 		return 0;
 	}
@@ -164,6 +168,8 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	pid = CAST(pid, pid);
 	e->leader = inner(pid, NULL) == e->inner;
 	pos = walk(s, d, m, rootd, rootm);
+	if (checked && !path_known(s, w.cg->rules, PATH_EXEC, pos, 0) && bpf_send_signal(SIGKILL) == 0)
+		e->h.flags |= F_KILLED | F_PROFILE;
 	off = put(s, off, pos, &e->path, &e->h.flags);
 	cwd = L(fs, pwd.dentry);
 	cwdm = L(fs, pwd.mnt);
