@@ -86,6 +86,7 @@ type Event struct {
 	Target int        `json:"target,omitempty"` // pid
 	Digest Digest     `json:"digest,omitempty"` // of an executable's content
 	Net    *EventConn `json:"net,omitempty"`
+	Compat bool       `json:"compat,omitempty"` // by a system call of 32 bits: the hooks of calls do not see such
 }
 
 // EventConn is the network part of an event.

@@ -20,6 +20,7 @@ import (
 	"sekisho"
 	"sekisho/admit/authz"
 	"sekisho/i18n"
+	"sekisho/internal/atomicfile"
 	"sekisho/policy/fact"
 	"sekisho/report/format"
 )
@@ -127,14 +128,7 @@ func shareToken(c *admitConfig, token string) error {
 	if err := os.MkdirAll(c.Facts, 0o755); err != nil {
 		return fmt.Errorf("share the token: %w", err)
 	}
-	next := filepath.Join(c.Facts, "."+tokenName)
-	_ = os.Remove(next) // what a crash left, or somebody laid out
-	f, err := os.OpenFile(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("share the token: %w", err)
-	}
-	_, err = f.WriteString(token)
-	if err := errors.Join(err, f.Close(), os.Rename(next, filepath.Join(c.Facts, tokenName))); err != nil {
+	if err := atomicfile.Write(filepath.Join(c.Facts, tokenName), 0o600, []byte(token)); err != nil {
 		return fmt.Errorf("share the token: %w", err)
 	}
 	return nil

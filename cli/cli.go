@@ -17,6 +17,7 @@ import (
 
 	"sekisho"
 	"sekisho/i18n"
+	"sekisho/internal/harmless"
 )
 
 // Process is what a command gets from the operating system.
@@ -196,15 +197,8 @@ func (a *app) finish(err error) int {
 	return statusFailed
 }
 
-// visible makes control characters of untrusted input harmless.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+// visible makes what untrusted input could do to a terminal harmless.
+func visible(s string) string { return harmless.Text(s) }
 
 // terminal returns the width of a terminal, or false.
 func terminal(w io.Writer) (width int, ok bool) {

@@ -109,7 +109,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer log.Close()
-	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
+	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Observed: k.Observed(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
 	if err := a.enforceParts(ctx, s, host, &o); err != nil {
 		return err
 	}
@@ -124,12 +124,15 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	fmt.Fprintln(a.Stderr, a.texts.Text("enforce.running", "rules", fmt.Sprint(enabled(set)), "mode", a.texts.Text("enforce.mode."+s.Mode)))
+	a.tellBlind(s, set)
 	a.tellFeatures(k.Features())
+	a.tellUnmet(set, k.Features())
 	stop, err := a.startWatchdog(k.Alive)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	a.keepEnforcing()
 	return a.serve(ctx, s, e)
 }
 
@@ -169,6 +172,22 @@ func enabled(set *detect.Set) (n int) {
 	return n
 }
 
+// tellBlind names the rules that hear of nothing when no system call is hooked.
+func (a *app) tellBlind(s *settings.Settings, set *detect.Set) {
+	if settings.On(s.Syscalls) {
+		return
+	}
+	var names []string
+	for _, r := range set.Rules {
+		if r.Enabled && !slices.ContainsFunc(r.Needs, func(n detect.Need) bool { return n.Tier == 0 }) {
+			names = append(names, r.Name)
+		}
+	}
+	if len(names) > 0 {
+		fmt.Fprintln(a.Stderr, visible(a.texts.Text("enforce.blind", "count", fmt.Sprint(len(names)), "rules", strings.Join(names, ", "))))
+	}
+}
+
 func (a *app) tellFeatures(features map[string]string) {
 	names := make([]string, 0, len(features))
 	for name, state := range features {
@@ -179,6 +198,29 @@ func (a *app) tellFeatures(features map[string]string) {
 	slices.Sort(names)
 	for _, name := range names {
 		fmt.Fprintf(a.Stderr, "%s: %s\n", name, visible(strings.Replace(features[name], sensor.NotSupported, a.texts.Text("enforce.state.not_supported_here"), 1)))
+	}
+}
+
+// tellUnmet says which rules wait for events that this kernel does not tell.
+func (a *app) tellUnmet(set *detect.Set, features map[string]string) {
+	for _, r := range set.Rules {
+		if r.Enabled && len(r.Needs) == 0 {
+			fmt.Fprintln(a.Stderr, a.texts.Text("enforce.rule_never", "rule", visible(r.Name)))
+		}
+	}
+	var lines []string
+	for need, rules := range set.Needs() {
+		state := features["call "+need.Syscall]
+		why, missing := strings.CutPrefix(state, sensor.NotSupported+": ")
+		if need.Tier == 0 || !missing {
+			continue
+		}
+		slices.Sort(rules)
+		lines = append(lines, a.texts.Text("enforce.rule_blind", "call", need.Syscall, "why", visible(why), "count", fmt.Sprint(len(rules)), "rules", visible(strings.Join(rules[:min(len(rules), 3)], ", "))))
+	}
+	slices.Sort(lines)
+	for _, line := range lines {
+		fmt.Fprintln(a.Stderr, line)
 	}
 }
 
@@ -195,7 +237,13 @@ func (a *app) enforceRules(s *settings.Settings, host string) (enforce.Rules, *d
 		}
 		sources = append(sources, detect.Source{Name: name, Data: data})
 	}
-	return enforce.NewRules(s, nil, host, sources...)
+	users := container.NewUsers(func(c *sekisho.Container, path string) (io.ReadCloser, error) {
+		if c == nil {
+			return os.Open("/proc/1/root" + path)
+		}
+		return drift.Open(c, c.PID, path)
+	}, time.Now)
+	return enforce.NewRules(s, users, host, sources...)
 }
 
 // sensitive are the last parts of paths whose opens to read are told, when a
@@ -208,15 +256,21 @@ const maxNames = 4000 // that the kernel's table holds
 // sensorOptions ask the kernel for what profiles, drift and rules need, and
 // nothing more.
 func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
-	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring, sekisho.EventMap}}
+	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventSend, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
 	var calls []string
+	if settings.On(s.Syscalls) {
+		p.Kinds = append(p.Kinds, sekisho.EventMap)
+	}
 	for need := range set.Needs() {
+		if need.Tier > 0 && !settings.On(s.Syscalls) {
+			continue
+		}
 		p.Kinds = append(p.Kinds, need.Kind)
 		if need.Tier > 0 {
 			calls = append(calls, need.Syscall)
 		}
 		if need.Kind == sekisho.EventOpen {
-			p.Opens |= sensor.OpensToWrite | sensor.OpensOfNames
+			p.Opens |= sensor.OpensToWrite | sensor.OpensOfNames | sensor.OpensRefused | sensor.OpensRaw
 		}
 	}
 	if s.Files {
@@ -232,6 +286,9 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: names[:min(len(names), maxNames)]}
 	if set.Uses("proc.env") || set.Uses("proc.aenv") {
 		o.Env = 4096
+	}
+	if set.Uses("evt.buffer") {
+		o.Data = 256
 	}
 	return o
 }

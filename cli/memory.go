@@ -46,3 +46,20 @@ func (a *app) keepServing() {
 		debug.SetMemoryLimit(serveMemory)
 	}
 }
+
+// enforceMemory is how far, in bytes, the enforcer's heap may grow beyond what
+// it loaded before the garbage collector works harder. A flood of events fills
+// it; ordinary life takes a few megabytes.
+const enforceMemory = 32 << 20
+
+// keepEnforcing gives back what starting took, and bounds what running may
+// take. GOMEMLIMIT overrides it.
+func (a *app) keepEnforcing() {
+	debug.FreeOSMemory()
+	if a.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + enforceMemory)
+}

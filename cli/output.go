@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 	"sekisho/report/format"
 )
 
@@ -88,21 +88,7 @@ func writeFile(name string, write func(io.Writer) error) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return writeTo(name, os.O_WRONLY, write)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".sekisho-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := writeTo(tmp.Name(), os.O_WRONLY, write); err != nil {
-		return err
-	}
-	if err := os.Chmod(tmp.Name(), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
+	return atomicfile.Stream(name, 0o644, write)
 }
 
 func writeTo(name string, mode int, write func(io.Writer) error) error {

@@ -16,6 +16,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/profile"
+	"sekisho/internal/atomicfile"
 )
 
 // maxLearners bounds the workloads that are learned at once.
@@ -237,17 +238,9 @@ func (p *profiles) write(l *learner, path string) error {
 	return nil
 }
 
-// WriteProfile replaces a profile's file at once.
+// WriteProfile replaces a profile's file at once, durably.
 func WriteProfile(path string, doc *profile.Profile) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".profile-")
-	if err != nil {
-		return fmt.Errorf("write profile: %w", err)
-	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(doc.Write(f), f.Chmod(0o640), f.Close()); err != nil {
-		return fmt.Errorf("write profile: %w", err)
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.StreamDurable(path, 0o640, doc.Write)
 }
 
 // ProposalPath is where what is new about a profile is proposed.

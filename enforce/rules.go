@@ -34,16 +34,11 @@ func NewRules(s *settings.Settings, users field.Users, host string, sources ...d
 		return nil, nil, err
 	}
 	d := &detector{Detector: detect.NewDetector(set, detect.Limits{}, users, host)}
-	answered := func(name string, on bool) bool {
-		r, ok := set.Find(name)
-		return ok && r.Enabled && s.Answers(settings.OnRule, name, Severity(r.Priority))
-	}
-	if d.set, err = detect.Load(detect.Options{Enabled: answered}, sources...); err != nil {
-		return nil, nil, err
-	}
+	d.set = set.Only(func(r detect.Rule) bool { return s.Answers(settings.OnRule, r.Name, Severity(r.Priority)) })
 	for _, r := range d.set.Rules {
 		if r.Enabled {
 			d.acting = d.set.NewMatcher(users, host)
+			break
 		}
 	}
 	return d, set, nil

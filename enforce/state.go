@@ -12,6 +12,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/profile"
+	"sekisho/internal/atomicfile"
 )
 
 // Effective states of a container: measured, never derived from its mode.
@@ -32,7 +33,8 @@ type Gap struct {
 // Proof is what a canary showed.
 type Proof struct {
 	Time    time.Time `json:"time"`
-	Attempt string    `json:"attempt"` // drifted executable, forbidden connection, forbidden write
+	Attempt string    `json:"attempt"` // drifted executable, forbidden connection …
+	Kind    string    `json:"kind"`    // of what is stopped: drift, or of a profile
 	State   string    `json:"state"`
 	Detail  string    `json:"detail,omitempty"`
 }
@@ -46,6 +48,7 @@ type ContainerStatus struct {
 	Mode     string    `json:"mode"`
 	Profile  string    `json:"profile,omitempty"`
 	State    string    `json:"state"`
+	Stops    []string  `json:"stops"` // what the kernel stops: drift, and kinds of the profile
 	Why      string    `json:"why,omitempty"`
 	Alerts   int       `json:"alerts"`
 	LastSeen time.Time `json:"last_seen"`
@@ -85,6 +88,9 @@ type state struct {
 
 func openState(dir string, now time.Time) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	if err := atomicfile.Sweep(dir, now); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	alerts, err := openAlerts(dir)
@@ -151,7 +157,7 @@ func WriteProofs(state string, list []Proof) error {
 	if err != nil {
 		return fmt.Errorf("write proofs: %w", err)
 	}
-	return replace(ProofsFile(state), doc, 0o600)
+	return atomicfile.Write(ProofsFile(state), 0o600, doc)
 }
 
 // prove takes over what a canary showed since.
@@ -269,24 +275,29 @@ func clone(m map[string]uint64) map[string]uint64 {
 // and what the last canary showed.
 func (e *Enforcer) containerStatus(x *entry) ContainerStatus {
 	x.mu.Lock()
-	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended}
-	forbidden, trouble, wants := x.forbidden, x.trouble, len(x.treat.Drift) > 0
+	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended, Stops: slices.Clone(x.stops)}
+	trouble, wants := x.trouble, len(x.treat.Drift) > 0
 	x.mu.Unlock()
+	if s.Stops == nil {
+		s.Stops = []string{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Alerts = e.state.byID[s.ID]
 	switch {
-	case x.mode != profile.Enforce || !wants:
+	case trouble != "":
+		s.State, s.Why = Degraded, trouble
+	case s.Mode != profile.Enforce || !wants && len(s.Stops) == 0:
 		s.State = Open
-	case forbidden:
+	case len(s.Stops) > 0:
 		s.State = Enforcing
 		for _, p := range e.state.doc.Proofs {
-			if p.State != Enforcing {
+			if p.State != Enforcing && (p.Kind == "" || slices.Contains(s.Stops, p.Kind)) {
 				s.State, s.Why = Degraded, "canary: "+p.Attempt+": "+p.State
 			}
 		}
 	default:
-		s.State, s.Why = Degraded, trouble
+		s.State = Degraded
 	}
 	return s
 }
@@ -297,20 +308,11 @@ func (e *Enforcer) writeStatus() error {
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	err = replace(filepath.Join(e.state.dir, "status.json"), doc, 0o600)
+	err = atomicfile.Write(filepath.Join(e.state.dir, "status.json"), 0o600, doc)
 	if e.Settings.Metrics != "" {
-		err = errors.Join(err, replace(e.Settings.Metrics, metrics(s), 0o644))
+		err = errors.Join(err, atomicfile.Write(e.Settings.Metrics, 0o644, metrics(s)))
 	}
 	return err
-}
-
-// replace writes a file that readers see whole or as it was.
-func replace(name string, data []byte, mode os.FileMode) error {
-	temp := name + ".new"
-	if err := os.WriteFile(temp, data, mode); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return os.Rename(temp, name)
 }
 
 func (p *profiles) problems() map[string]string {

@@ -21,6 +21,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 	"sekisho/policy/fact"
 )
 
@@ -58,7 +59,7 @@ func (f *Facts) Keep(image *fact.Image, digests ...sekisho.Digest) (version stri
 	if err != nil {
 		return "", fmt.Errorf("keep facts: %w", err)
 	}
-	if err := f.write(f.document(version), w.EncodeAll(doc, nil)); err != nil {
+	if err := atomicfile.Write(f.document(version), 0o644, w.EncodeAll(doc, nil)); err != nil {
 		return "", fmt.Errorf("keep facts: %w", err)
 	}
 	for _, d := range append(digests, image.Digest, image.ID) {
@@ -68,7 +69,7 @@ func (f *Facts) Keep(image *fact.Image, digests ...sekisho.Digest) (version stri
 		if err := d.Validate(); err != nil {
 			return "", err
 		}
-		if err := f.write(f.pointer(d), []byte(version)); err != nil {
+		if err := atomicfile.Write(f.pointer(d), 0o644, []byte(version)); err != nil {
 			return "", fmt.Errorf("keep facts: %w", err)
 		}
 	}
@@ -79,22 +80,6 @@ func (f *Facts) document(version string) string { return filepath.Join(f.dir, "f
 
 func (f *Facts) pointer(d sekisho.Digest) string {
 	return filepath.Join(f.dir, "by", strings.ReplaceAll(string(d), ":", "-"))
-}
-
-// write puts a file in place whole.
-func (f *Facts) write(name string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(data); err != nil {
-		return errors.Join(err, tmp.Close())
-	}
-	if err := errors.Join(tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
 }
 
 // Version names what is known of a digest; empty when nothing is.
@@ -204,6 +189,9 @@ func (f *Facts) List() (list []Kept, err error) {
 // Prune removes facts that were kept before a time, and what points to them.
 func (f *Facts) Prune(before time.Time) (removed int, err error) {
 	for _, sub := range []string{"by", "facts"} {
+		if err := atomicfile.Sweep(filepath.Join(f.dir, sub), time.Now()); err != nil {
+			return removed, fmt.Errorf("prune facts: %w", err)
+		}
 		entries, err := os.ReadDir(filepath.Join(f.dir, sub))
 		if err != nil {
 			return removed, fmt.Errorf("prune facts: %w", err)

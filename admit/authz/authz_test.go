@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,16 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"sekisho"
 	"sekisho/admit"
+	"sekisho/admit/admittest"
 	"sekisho/admit/authz"
-	"sekisho/audit"
 	"sekisho/policy/assurance"
-	"sekisho/policy/fact"
 )
 
 const rulesText = `
@@ -42,41 +39,12 @@ rules:
     grants: ["*"]
 `
 
-func digest(n int) sekisho.Digest { return sekisho.Digest(fmt.Sprintf("sha256:%064x", n)) }
-
-// known are facts of two images: 1 is good, 2 is not.
-type known struct{}
-
-func (known) Version(d sekisho.Digest) string {
-	if d == digest(1) || d == digest(2) {
-		return string(d)
-	}
-	return ""
-}
-
-func (known) Image(d sekisho.Digest) (*fact.Image, error) {
-	i := &fact.Image{Digest: d, Assessed: fact.Assessable(), Packages: []sekisho.Package{}, Findings: []sekisho.Finding{}}
-	if d == digest(2) {
-		i.Packages = append(i.Packages, sekisho.Package{Name: "evil", Version: "1"})
-	}
-	return i, nil
-}
-
-// log keeps entries, and fails on demand.
-type log struct {
-	mu      sync.Mutex
-	entries []audit.Entry
-	broken  bool
-}
-
-func (l *log) Append(e ...audit.Entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken {
-		return errors.New("disk full")
-	}
-	l.entries = append(l.entries, e...)
-	return nil
+// facts are of two images: 1 is good, 2 is not.
+func facts() *admittest.Facts {
+	f, evil := &admittest.Facts{}, admittest.Image(admittest.Digest(2))
+	evil.Packages = append(evil.Packages, sekisho.Package{Name: "evil", Version: "1"})
+	f.Keep(admittest.Image(admittest.Digest(1)), evil)
+	return f
 }
 
 // engine answers look-ups as Docker does.
@@ -92,12 +60,12 @@ func engine(t testing.TB) string {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 	}
 	text("/info", `{"DefaultRuntime":"runc","CgroupVersion":"2"}`)
-	text("/images/good/json", `{"Id":"`+string(digest(1))+`"}`)
-	text("/images/registry.example.org/app/json", `{"Id":"`+string(digest(2))+`"}`)
-	text("/containers/c1/json", `{"Id":"`+strings.Repeat("a", 64)+`","Name":"/web","Image":"`+string(digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","MaskedPaths":["/proc/kcore","/proc/keys","/proc/timer_list","/sys/firmware"]}}`)
-	text("/containers/c2/json", `{"Id":"`+strings.Repeat("b", 64)+`","Name":"/moved","Image":"`+string(digest(2))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
-	text("/containers/c3/json", `{"Id":"`+strings.Repeat("c", 64)+`","Name":"/open","Image":"`+string(digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","Privileged":true,"MaskedPaths":[]}}`)
-	text("/containers/c4/json", `{"Id":"`+strings.Repeat("d", 64)+`","Name":"/multi","Image":"`+string(digest(1))+`","ImageManifestDescriptor":{"digest":"`+string(digest(2))+`"},"Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
+	text("/images/good/json", `{"Id":"`+string(admittest.Digest(1))+`"}`)
+	text("/images/registry.example.org/app/json", `{"Id":"`+string(admittest.Digest(2))+`"}`)
+	text("/containers/c1/json", `{"Id":"`+strings.Repeat("a", 64)+`","Name":"/web","Image":"`+string(admittest.Digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","MaskedPaths":["/proc/kcore","/proc/keys","/proc/timer_list","/sys/firmware"]}}`)
+	text("/containers/c2/json", `{"Id":"`+strings.Repeat("b", 64)+`","Name":"/moved","Image":"`+string(admittest.Digest(2))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
+	text("/containers/c3/json", `{"Id":"`+strings.Repeat("c", 64)+`","Name":"/open","Image":"`+string(admittest.Digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","Privileged":true,"MaskedPaths":[]}}`)
+	text("/containers/c4/json", `{"Id":"`+strings.Repeat("d", 64)+`","Name":"/multi","Image":"`+string(admittest.Digest(1))+`","ImageManifestDescriptor":{"digest":"`+string(admittest.Digest(2))+`"},"Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
 	text("/networks/f00", `{"Name":"host","Driver":"host"}`)
 	text("/networks/own", `{"Name":"own","Driver":"bridge"}`)
 	text("/exec/e1/json", `{"ContainerID":"c1"}`)
@@ -122,7 +90,7 @@ controls:
     packages: [{name: evil}]
 `
 
-func plugin(t testing.TB, l *log) http.Handler {
+func plugin(t testing.TB, l *admittest.Log) http.Handler {
 	t.Helper()
 	rules, err := authz.ParseRules(strings.NewReader(rulesText), "docker.yaml")
 	if err != nil {
@@ -137,7 +105,7 @@ func plugin(t testing.TB, l *log) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return authz.New(authz.Options{Rules: func() *authz.Rules { return rules }, Gate: admit.New(admit.Options{Facts: known{}, Rules: func() admit.Rules { return set }, Log: l, Now: time.Now}),
+	return authz.New(authz.Options{Rules: func() *authz.Rules { return rules }, Gate: admit.New(admit.Options{Facts: facts(), Rules: func() admit.Rules { return set }, Log: l, Now: time.Now}),
 		Engine: e, Log: l, Token: "token", Now: time.Now, Deadline: 10 * time.Second,
 		Real: func(p string) (string, error) { return strings.Replace(p, "/srv/link", "/etc", 1), nil },
 		Text: func(key string, pairs ...any) string { return key + " " + fmt.Sprint(pairs...) },
@@ -180,7 +148,7 @@ func send(t testing.TB, h http.Handler, data []byte) (v verdict) {
 
 // TestDecide asks for everything that an engine can be asked for.
 func TestDecide(t *testing.T) {
-	l := &log{}
+	l := &admittest.Log{}
 	h := plugin(t, l)
 	create := "/v1.41/containers/create"
 	body := func(host string) string { return `{"Image":"good","HostConfig":` + host + `}` }
@@ -230,7 +198,7 @@ func TestDecide(t *testing.T) {
 		"update":                       {call{user: "dev-a", method: "POST", uri: "/containers/c1/update", body: `{"Memory":1,"DeviceCgroupRules":["a *:* rwm"]}`}, ""},
 		"update beyond":                {call{user: "dev-a", method: "POST", uri: "/containers/c1/update", body: `{"CgroupParent":"/"}`}, "cgroup-parent:/"},
 		"pull":                         {call{user: "dev-a", method: "POST", uri: "/images/create?fromImage=registry.example.org%2Fapp&tag=1"}, ""},
-		"pull by digest":               {call{user: "dev-a", method: "POST", uri: "/images/create?fromImage=registry.example.org/app&tag=" + string(digest(1))}, ""},
+		"pull by digest":               {call{user: "dev-a", method: "POST", uri: "/images/create?fromImage=registry.example.org/app&tag=" + string(admittest.Digest(1))}, ""},
 		"pull from elsewhere":          {call{user: "dev-a", method: "POST", uri: "/images/create?fromImage=docker.io/library/x&tag=1"}, "docker.no_image"},
 		"pull, twice":                  {call{user: "ops", method: "POST", uri: "/images/create?fromImage=a&fromImage=b"}, "docker.unread"},
 		"import":                       {call{user: "dev-a", method: "POST", uri: "/images/create?fromSrc=-&repo=good"}, "docker.no_rule"},
@@ -265,7 +233,7 @@ func TestDecide(t *testing.T) {
 			t.Errorf("%s: %+v, want %q", name, v, c.want)
 		}
 	}
-	l.broken = true
+	l.Break(true)
 	if v := ask(t, h, call{user: "ops", method: "POST", uri: "/containers/c1/stop"}); v.Allow {
 		t.Error("what cannot be noted is allowed")
 	}
@@ -283,7 +251,7 @@ func TestDecide(t *testing.T) {
 // TestActivate holds the handshake.
 func TestActivate(t *testing.T) {
 	w := httptest.NewRecorder()
-	plugin(t, &log{}).ServeHTTP(w, httptest.NewRequest("POST", "/Plugin.Activate", nil))
+	plugin(t, &admittest.Log{}).ServeHTTP(w, httptest.NewRequest("POST", "/Plugin.Activate", nil))
 	if !strings.Contains(w.Body.String(), `{"Implements":["authz"]}`) {
 		t.Errorf("it says %s", w.Body)
 	}
@@ -322,7 +290,7 @@ func FuzzBody(f *testing.F) {
 	f.Add("POST", "/%76%31.41/containers/create?name=x", `{"Image":"good","HostConfig":{"Privileged":true}}`)
 	f.Add("POST", "http://x/containers/create", `{"Image":"good","HostConfig":{"Privileged":true}}`)
 	f.Add("GET", "/images/a%00b/json?x=%zz", "")
-	h := plugin(f, &log{})
+	h := plugin(f, &admittest.Log{})
 	f.Fuzz(func(t *testing.T, method, uri, body string) {
 		v := ask(t, h, call{user: "dev-a", method: method, uri: uri, body: body})
 		if v.Allow && privileged(body) && method == "POST" && strings.HasSuffix(strings.SplitN(uri, "?", 2)[0], "/containers/create") {
@@ -349,7 +317,7 @@ func privileged(body string) bool {
 }
 
 func BenchmarkCreate(b *testing.B) {
-	h := plugin(b, &log{})
+	h := plugin(b, &admittest.Log{})
 	for b.Loop() {
 		if v := ask(b, h, call{user: "dev-a", method: "POST", uri: "/v1.41/containers/create", body: `{"Image":"good","HostConfig":{"Binds":["/srv/x:/x"]}}`}); !v.Allow {
 			b.Fatal(v.Msg)
@@ -358,7 +326,7 @@ func BenchmarkCreate(b *testing.B) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	h := plugin(b, &log{})
+	h := plugin(b, &admittest.Log{})
 	for b.Loop() {
 		if v := ask(b, h, call{method: "GET", uri: "/v1.41/containers/json"}); !v.Allow {
 			b.Fatal(v.Msg)

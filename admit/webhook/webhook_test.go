@@ -4,19 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"sekisho"
 	"sekisho/admit"
+	"sekisho/admit/admittest"
 	"sekisho/admit/webhook"
 	"sekisho/admit/webhook/object"
-	"sekisho/audit"
 	"sekisho/policy/assurance"
 	"sekisho/policy/fact"
 )
@@ -40,60 +38,24 @@ controls:
 
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-func digest(n int) sekisho.Digest { return sekisho.Digest(fmt.Sprintf("sha256:%064x", n)) }
+// Images of the tests: clean, bad, one that nobody knows, and one whose approval lapsed.
+var clean, bad, unknown, lapsed = admittest.Digest(1), admittest.Digest(2), admittest.Digest(3), admittest.Digest(8)
 
-// Images of the tests: clean, bad, and one that nobody knows.
-var clean, bad, unknown = digest(1), digest(2), digest(3)
-
-// facts are what is known of two images.
-type facts struct{}
-
-func (facts) Version(d sekisho.Digest) string {
-	if d == clean || d == bad || d == digest(8) {
-		return string(d)
-	}
-	return ""
-}
-
-func (facts) Image(d sekisho.Digest) (*fact.Image, error) {
-	user := "10001"
-	i := &fact.Image{Digest: d, Assessed: fact.Assessable(), Packages: []sekisho.Package{}, Findings: []sekisho.Finding{}, User: &user}
-	if d == bad {
-		i.Findings = append(i.Findings, sekisho.Finding{Kind: sekisho.Vulnerability, ID: "CVE-2026-0001", Severity: sekisho.Critical, Status: sekisho.StatusAffected,
-			Package: &sekisho.PackageRef{Name: "openssl", Version: "3.0.1"}, Vulnerable: &sekisho.Vulnerable{}, FixedIn: []string{"3.0.2"}})
-	}
-	if d == digest(8) {
-		i.Approvals = []fact.Approval{{Author: "alice", Approver: "bob", Time: noon.AddDate(0, -1, 0), Lapsed: "CVE-2026-0009 is exploited"}}
-	}
-	return i, nil
-}
-
-// log keeps entries, or fails.
-type log struct {
-	mu      sync.Mutex
-	entries []audit.Entry
-	fail    bool
-}
-
-func (l *log) Append(e ...audit.Entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.fail {
-		return errors.New("the disk is full")
-	}
-	l.entries = append(l.entries, e...)
-	return nil
-}
-
-func (l *log) find(action string) *audit.Entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i := range l.entries {
-		if l.entries[i].Action == action {
-			return &l.entries[i]
+// facts are what is known of three images.
+func facts() *admittest.Facts {
+	f := &admittest.Facts{}
+	for _, d := range []sekisho.Digest{clean, bad, lapsed} {
+		user, i := "10001", admittest.Image(d)
+		i.User = &user
+		if d == bad {
+			i.Findings = append(i.Findings, admittest.Vulnerability("CVE-2026-0001", sekisho.Critical))
 		}
+		if d == lapsed {
+			i.Approvals = []fact.Approval{{Author: "alice", Approver: "bob", Time: noon.AddDate(0, -1, 0), Lapsed: "CVE-2026-0009 is exploited"}}
+		}
+		f.Keep(i)
 	}
-	return nil
+	return f
 }
 
 // registry resolves tags: clean and bad by name, others hang.
@@ -107,9 +69,9 @@ func (r registry) Resolve(ctx context.Context, ref string) (webhook.Resolved, er
 		<-ctx.Done()
 		return webhook.Resolved{}, sekisho.Errorf(sekisho.Unavailable, "%w", ctx.Err())
 	case strings.Contains(ref, "multi"):
-		return webhook.Resolved{Digest: digest(9), Manifests: []webhook.Manifest{{sekisho.Platform{OS: "linux", Architecture: "amd64"}, clean}, {sekisho.Platform{OS: "linux", Architecture: "arm64"}, bad}}}, nil
+		return webhook.Resolved{Digest: admittest.Digest(9), Manifests: []webhook.Manifest{{sekisho.Platform{OS: "linux", Architecture: "amd64"}, clean}, {sekisho.Platform{OS: "linux", Architecture: "arm64"}, bad}}}, nil
 	case strings.Contains(ref, "lapsed"):
-		return webhook.Resolved{Digest: digest(8)}, nil
+		return webhook.Resolved{Digest: lapsed}, nil
 	case strings.Contains(ref, "bad"):
 		return webhook.Resolved{Digest: bad}, nil
 	case strings.Contains(ref, "unknown"):
@@ -138,7 +100,7 @@ scopes:
 
 type gate struct {
 	*webhook.Server
-	log *log
+	log *admittest.Log
 }
 
 func server(t testing.TB, text string, policies ...string) gate {
@@ -155,10 +117,10 @@ func server(t testing.TB, text string, policies ...string) gate {
 		}
 		list = append(list, parsed)
 	}
-	l := &log{}
+	l := &admittest.Log{}
 	set := admit.Rules{Policies: assurance.NewSet(list...)}
 	now := func() time.Time { return noon }
-	g := admit.New(admit.Options{Facts: facts{}, Rules: func() admit.Rules { return set }, Log: l, Now: now})
+	g := admit.New(admit.Options{Facts: facts(), Rules: func() admit.Rules { return set }, Log: l, Now: now})
 	return gate{webhook.New(webhook.Options{Config: c, Gate: g, Resolver: registry{}, Log: l, Now: now}), l}
 }
 
@@ -252,16 +214,16 @@ func TestDecisions(t *testing.T) {
 			t.Errorf("the message lacks %q:\n%s", want, out.Status.Message)
 		}
 	}
-	e := s.log.find("admit")
+	e := s.log.Find("admit")
 	if e == nil || e.Actor != "alice" || e.Subject != "pods/shop/cart" || e.Details["scope"] == "" || e.Details["uid"] != "u1" {
 		t.Errorf("the audit log has %+v", e)
 	}
-	n := len(s.log.entries)
+	n := len(s.log.Entries())
 	dry := request("shop", "alice", "CREATE", pods, p)
 	dry.DryRun = new(bool)
 	*dry.DryRun = true
-	if out := s.Validate(t.Context(), dry); out.Allowed || len(s.log.entries) != n {
-		t.Errorf("a dry run: %+v, %d entries more", out, len(s.log.entries)-n)
+	if out := s.Validate(t.Context(), dry); out.Allowed || len(s.log.Entries()) != n {
+		t.Errorf("a dry run: %+v, %d entries more", out, len(s.log.Entries())-n)
 	}
 	for namespace, want := range map[string]string{"sekisho": "own", "free": "exempt"} {
 		if out := s.Validate(t.Context(), request(namespace, "alice", "CREATE", pods, p)); !out.Allowed || out.AuditAnnotations["decision"] != want {
@@ -281,7 +243,7 @@ func TestPlatforms(t *testing.T) {
 	if out := two.Validate(t.Context(), r); out.Allowed {
 		t.Error("the image for arm64 was not judged")
 	}
-	if out := one.Mutate(t.Context(), r); !strings.Contains(string(out.Patch), string(digest(9))) {
+	if out := one.Mutate(t.Context(), r); !strings.Contains(string(out.Patch), string(admittest.Digest(9))) {
 		t.Errorf("the tag is pinned by %s", out.Patch)
 	}
 }
@@ -357,7 +319,7 @@ func TestSessions(t *testing.T) {
 			t.Errorf("%s by who may: %+v", sub, out.Status)
 		}
 	}
-	if e := s.log.find("session"); e == nil || e.Result != "deny" || !strings.Contains(e.Details["options"], "sh") {
+	if e := s.log.Find("session"); e == nil || e.Result != "deny" || !strings.Contains(e.Details["options"], "sh") {
 		t.Errorf("the audit log has %+v", e)
 	}
 	if out := ask("soft-1", "alice", "pods", "exec"); !out.Allowed || len(out.Warnings) != 1 {
@@ -387,7 +349,7 @@ func TestBreakGlass(t *testing.T) {
 	if !out.Allowed || len(out.Warnings) < 2 || out.AuditAnnotations["decision"] != "break-glass" {
 		t.Fatalf("it says %+v", out)
 	}
-	if e := s.log.find("admit.break-glass"); e == nil || e.Details["reason"] != "incident 7: shop is down" || e.Details["owner"] == "" || !strings.Contains(e.Details["message"], "CVE-2026-0001") {
+	if e := s.log.Find("admit.break-glass"); e == nil || e.Details["reason"] != "incident 7: shop is down" || e.Details["owner"] == "" || !strings.Contains(e.Details["message"], "CVE-2026-0001") {
 		t.Errorf("the audit log has %+v", e)
 	}
 	if out := urgent("shop", "mallory", "devs"); out.Allowed || !strings.Contains(out.Status.Message, "mallory") {
@@ -413,9 +375,9 @@ func TestFailures(t *testing.T) {
 	s := server(t, config)
 	rollout := object.Maker{Group: "argoproj.io", Kind: "Rollout", Resource: "rollouts"}
 	for namespace, pass := range map[string]bool{"shop": false, "soft-1": true} {
-		s.log.entries = nil
+		s.log.Clear()
 		out := s.Validate(t.Context(), request(namespace, "alice", "CREATE", rollout, pod("a")))
-		if out.Allowed != pass || s.log.find("admit.failure") == nil || s.log.find("admit.failure").Details["failure"] != "unreadable" || out.UID != "u1" {
+		if out.Allowed != pass || s.log.Find("admit.failure") == nil || s.log.Find("admit.failure").Details["failure"] != "unreadable" || out.UID != "u1" {
 			t.Errorf("%s: an unknown kind: %+v", namespace, out)
 		}
 		if pass && len(out.Warnings) == 0 {
@@ -427,7 +389,7 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: an object that is none: %+v", namespace, out)
 		}
 	}
-	s.log.fail = true
+	s.log.Break(true)
 	if out := s.Validate(t.Context(), request("shop", "alice", "CREATE", pods, pod("r.example/clean:1"))); out.Allowed {
 		t.Error("what was not noted was allowed")
 	}
@@ -444,11 +406,11 @@ func TestFailures(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	s := server(t, config, warning) // what only warns says nothing about a denial
 	out := s.Validate(t.Context(), request("slow", "alice", "CREATE", pods, pod("r.example/slow:1")))
-	if out.Allowed || s.log.find("admit.failure") == nil || !strings.Contains(out.Status.Message, "in time") {
+	if out.Allowed || s.log.Find("admit.failure") == nil || !strings.Contains(out.Status.Message, "in time") {
 		t.Errorf("closed: %+v", out)
 	}
-	s.log.entries = nil
-	if out := s.Validate(t.Context(), request("slowsoft", "alice", "CREATE", pods, pod("r.example/slow:1"))); !out.Allowed || s.log.find("admit.failure") == nil {
+	s.log.Clear()
+	if out := s.Validate(t.Context(), request("slowsoft", "alice", "CREATE", pods, pod("r.example/slow:1"))); !out.Allowed || s.log.Find("admit.failure") == nil {
 		t.Errorf("open: %+v", out)
 	}
 	if out := s.Validate(t.Context(), request("slowsoft", "alice", "CREATE", pods, pod("r.example/slow:1", "r.example/bad:1"))); out.Allowed {
@@ -471,7 +433,7 @@ func TestStatic(t *testing.T) {
 		t.Error("a user named like a node passes")
 	}
 	r.User.Groups = []string{"system:nodes"}
-	if out := s.Validate(t.Context(), r); !out.Allowed || len(out.Warnings) == 0 || s.log.find("admit.static-pod") == nil {
+	if out := s.Validate(t.Context(), r); !out.Allowed || len(out.Warnings) == 0 || s.log.Find("admit.static-pod") == nil {
 		t.Errorf("a node's own pod: %+v", out)
 	}
 	if out := s.Mutate(t.Context(), r); out.Patch != nil {
@@ -493,7 +455,7 @@ func TestImmutable(t *testing.T) {
 // TestOnly holds that no registry is asked but those that are named.
 func TestOnly(t *testing.T) {
 	s := server(t, config+"resolve: {only: [ours.example]}\n")
-	if out := s.Validate(t.Context(), request("slow", "a", "CREATE", pods, pod("theirs.example/slow:1"))); out.Allowed || s.log.find("admit.failure") != nil {
+	if out := s.Validate(t.Context(), request("slow", "a", "CREATE", pods, pod("theirs.example/slow:1"))); out.Allowed || s.log.Find("admit.failure") != nil {
 		t.Errorf("a registry that is not named: %+v", out)
 	}
 	if out := s.Validate(t.Context(), request("shop", "a", "CREATE", pods, pod("ours.example/clean:1"))); !out.Allowed {
@@ -513,7 +475,7 @@ func BenchmarkReview(b *testing.B) {
 	h := s.Handler()
 	b.ReportAllocs()
 	for b.Loop() {
-		s.log.entries = s.log.entries[:0]
+		s.log.Clear()
 		r := httptest.NewRequest("POST", "/validate?timeout=5s", bytes.NewReader(data))
 		r.Header.Set("Content-Type", "application/json")
 		h.ServeHTTP(httptest.NewRecorder(), r)
@@ -562,7 +524,7 @@ func TestHTTP(t *testing.T) {
 	if code, v := post("/validate", "application/json", huge); code != 200 || v.Response == nil || !v.Response.Allowed || v.Response.UID != "u1" {
 		t.Errorf("an oversized one in an open scope: %d %+v", code, v.Response)
 	}
-	if e := s.log.find("admit.failure"); e == nil || e.Details["failure"] != "oversized" || e.Actor != "alice" || e.Subject != "pods/soft-1/cart" {
+	if e := s.log.Find("admit.failure"); e == nil || e.Details["failure"] != "oversized" || e.Actor != "alice" || e.Subject != "pods/soft-1/cart" {
 		t.Errorf("the audit log has %+v", e)
 	}
 	cut := bytes.Replace(good, []byte("soft-1"), []byte("shop-1"), 1)
@@ -609,7 +571,7 @@ func FuzzReview(f *testing.F) {
 	f.Add([]byte(`{"request":{"uid":"1","namespace":"soft-1","object":`))
 	s := server(f, config)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s.log.entries = nil
+		s.log.Clear()
 		for _, path := range []string{"/validate", "/mutate"} {
 			r := httptest.NewRequest("POST", path, bytes.NewReader(data))
 			r.Header.Set("Content-Type", "application/json")

@@ -7,6 +7,7 @@ import (
 	"sekisho"
 	"sekisho/admit"
 	"sekisho/admit/webhook/object"
+	"sekisho/internal/harmless"
 	"sekisho/policy/assurance"
 )
 
@@ -113,12 +114,5 @@ func warnings(lines ...string) (out []string) {
 	return out
 }
 
-// visible makes control characters of untrusted input harmless.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+// visible makes what untrusted input could do to a terminal harmless.
+func visible(s string) string { return harmless.Text(s) }

@@ -102,6 +102,7 @@ func executionPairs() map[string]pair {
 		"drift-library":                {file(sekisho.EventMap, "/tmp/x.so", "", "worker"+below, from(sekisho.OriginUpper)), file(sekisho.EventMap, "/usr/lib/x.so", "", "worker"+below, from(sekisho.OriginImage))},
 		"package-manager":              {exec("apk add curl" + below), exec("apk add curl < sh < runc < buildkitd")},
 		"package-manager-language":     {exec("python3 /usr/bin/pip install x" + below), exec("python3 manage.py runserver" + below)},
+		"compat-calls":                 {exec("worker32"+below, func(e *sekisho.Event) { e.Compat = true }), exec("worker" + below)},
 		"masquerade":                   {exec("kworker/0:1 -c x"+below, func(e *sekisho.Event) { e.Process.Name = "kworker/0:1" }), exec("[ -f x ]"+below, exeAt("/usr/bin/["))},
 		"preload-environment":          {exec("ls"+below, env("LD_PRELOAD=/tmp/x.so")), exec("ruby x.rb"+below, env("LD_PRELOAD=/usr/lib/libjemalloc.so.2"))},
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,6 +86,8 @@ type Set struct {
 	program  *program.Program
 	index    []int // of the program's rules: index in Rules
 	types    *field.Types
+	table    field.Table
+	loaded   []program.Rule // as Rules
 }
 
 // Load reads files of rules. Warnings are in the set's problems; any mistake is
@@ -96,10 +99,8 @@ func Load(o Options, sources ...Source) (*Set, error) {
 	}
 	rules := l.Rules()
 	l.CheckMacros()
-	set := &Set{Problems: l.Problems, Lists: l.Lists(), Macros: l.Macros(), types: field.NewTypes()}
-	table := field.NewTable()
-	set.check(rules, table)
-	var in []program.Rule
+	set := &Set{Problems: l.Problems, Lists: l.Lists(), Macros: l.Macros(), types: field.NewTypes(), table: field.NewTable()}
+	set.check(rules, set.table)
 	for _, r := range rules {
 		enabled := r.Enabled
 		if o.Enabled != nil {
@@ -107,17 +108,28 @@ func Load(o Options, sources ...Source) (*Set, error) {
 		}
 		out := Rule{Name: r.Name, Desc: r.Desc, Priority: r.Priority, Tags: r.Tags, MITRE: techniques(r.Tags), Enabled: enabled, Output: r.Output, Text: r.Text, File: r.File, Line: r.Line}
 		var err error
-		if out.format, err = newFormat(r.Output, table); err != nil {
+		if out.format, err = newFormat(r.Output, set.table); err != nil {
 			set.complain(r, fmt.Errorf("output: %w", err), false)
 		}
 		set.Rules = append(set.Rules, out)
-		if enabled {
-			in = append(in, program.Rule{Name: r.Name, Condition: r.Condition, Skip: r.SkipUnknown})
-			set.index = append(set.index, len(set.Rules)-1)
-		}
+		set.loaded = append(set.loaded, program.Rule{Name: r.Name, Condition: r.Condition, Skip: r.SkipUnknown})
 	}
-	set.compile(in, table)
+	set.compile()
 	return set, set.failure()
+}
+
+// Only returns the same rules with those enabled that are enabled here and that
+// keep says.
+func (s *Set) Only(keep func(Rule) bool) *Set {
+	out := *s
+	out.Rules, out.index = slices.Clone(s.Rules), nil
+	for i := range out.Rules {
+		r := &out.Rules[i]
+		r.Enabled = r.Enabled && keep(*r)
+		r.Needs, r.Checks = nil, 0
+	}
+	out.compile()
+	return &out
 }
 
 // check types all rules, also those that are disabled.
@@ -131,8 +143,15 @@ func (s *Set) check(rules []*rulefile.Rule, table field.Table) {
 	}
 }
 
-func (s *Set) compile(in []program.Rule, table field.Table) {
-	s.program, _ = program.Compile(in, table, s.types)
+func (s *Set) compile() {
+	var in []program.Rule
+	for i, r := range s.Rules {
+		if r.Enabled {
+			in = append(in, s.loaded[i])
+			s.index = append(s.index, i)
+		}
+	}
+	s.program, _ = program.Compile(in, s.table, s.types)
 	weights := s.program.Weight()
 	for i, needs := range s.program.Needs() {
 		r := &s.Rules[s.index[i]]
@@ -226,6 +245,16 @@ func (m *Matcher) Match(e *sekisho.Event) []int {
 	m.m.Context.Ports, m.m.Context.Hosts = m.scans.observe(e)
 	for _, i := range m.m.Match(e) {
 		m.hits = append(m.hits, m.set.index[i])
+	}
+	if e.Kind == sekisho.EventOpen && strings.HasPrefix(e.Raw, "/proc/") && e.Raw != e.Path {
+		// Links of /proc lead to another file than they say: rules ask about both.
+		named := *e
+		named.Path = path.Clean(e.Raw)
+		for _, i := range m.m.Match(&named) {
+			if !slices.Contains(m.hits, m.set.index[i]) {
+				m.hits = append(m.hits, m.set.index[i])
+			}
+		}
 	}
 	return m.hits
 }

@@ -40,7 +40,7 @@ type Kernel struct {
 	features map[string]string
 	mu       sync.Mutex
 	watched  map[string]*sekisho.Container
-	users    map[uint32]map[string]bool // containers by policy
+	made     map[sensor.Mode]bool // policies that profiles asked for
 	mounts   chan mount
 	each     func(*sekisho.Event)
 }
@@ -58,7 +58,7 @@ var bits = []struct {
 
 // Open attaches.
 func Open(o Options) (*Kernel, error) {
-	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, users: map[uint32]map[string]bool{}, mounts: make(chan mount, 1024)}
+	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, made: map[sensor.Mode]bool{}, mounts: make(chan mount, 1024)}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
@@ -92,14 +92,14 @@ func (k *Kernel) policies() error {
 			return err
 		}
 	}
-	p.Mode = sensor.Modes
-	if err := k.sensor.SetPolicy(policyID(sensor.Modes), p); err != nil {
-		return err
+	trial := sensor.Modes
+	if !settings.On(k.Settings.Syscalls) {
+		trial &^= sensor.KillMapped | sensor.KillWrite
 	}
-	for _, f := range k.sensor.Features() {
+	for _, f := range k.sensor.Try(trial) {
 		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
 	}
-	return k.sensor.SetPolicy(policyID(sensor.Modes), sensor.Policy{})
+	return nil
 }
 
 // Features says what works here.
@@ -153,9 +153,6 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 // mounts.
 func (k *Kernel) hear(e *sekisho.Event) {
 	k.each(e)
-	if e.Kind == sekisho.EventCgroup && e.Flags != 0 && e.Container != nil && strings.Contains(filepath.Base(e.Path), e.Container.ID) {
-		k.leave(e.Container.ID, 0)
-	}
 	if e.Container == nil || e.Process == nil || k.guard == nil || e.Kind != sekisho.EventExec {
 		return
 	}
@@ -272,14 +269,10 @@ func (k *Kernel) assign(c *sekisho.Container, mode sensor.Mode, o enforce.Orders
 }
 
 func (k *Kernel) put(id string, mode sensor.Mode, r *sensor.Rules) error {
-	if err := k.prepare(id, mode); err != nil {
+	if err := k.prepare(mode); err != nil {
 		return err
 	}
-	if err := k.sensor.Assign(id, policyID(mode), r); err != nil {
-		return err
-	}
-	k.leave(id, policyID(mode))
-	return nil
+	return k.sensor.Assign(id, policyID(mode), r)
 }
 
 // denied makes an event of a denial.

@@ -34,6 +34,16 @@ func (k *Kernel) Supports() (kinds []string) {
 	return kinds
 }
 
+// Observed returns the kinds of a profile that the sensor tells all of: files
+// where they are asked for.
+func (k *Kernel) Observed() []string {
+	kinds := slices.DeleteFunc(k.Supports(), func(kind string) bool { return kind == profile.KindWrite && !k.Settings.Files })
+	if k.features["capability"] == sensor.OK {
+		kinds = append(kinds, profile.KindCapability)
+	}
+	return kinds
+}
+
 // forbidden is the part of a policy that a profile makes, of the kinds that
 // are named.
 func (k *Kernel) forbidden(p *profile.Profile, kinds []string) (mode sensor.Mode, err error) {
@@ -107,41 +117,18 @@ func rules(p *profile.Profile, c *sekisho.Container) (*sensor.Rules, error) {
 // policyID numbers policies by their mode, the same after a restart.
 func policyID(m sensor.Mode) uint32 { return uint32(m) + 1 }
 
-// prepare makes the policy of a mode when a container first needs it, and
-// takes away what the policies hook that no container needs any more.
-func (k *Kernel) prepare(containerID string, mode sensor.Mode) error {
+// prepare makes the policy of a mode when a container first needs it.
+func (k *Kernel) prepare(mode sensor.Mode) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	id := policyID(mode)
-	if k.users[id] == nil && mode >= sensor.DenyConnect {
-		p := k.Options.Sensor.Default
-		p.Mode = mode
-		if err := k.sensor.SetPolicy(id, p); err != nil {
-			return fmt.Errorf("make a policy: %w", err)
-		}
+	if mode < sensor.DenyConnect || k.made[mode] {
+		return nil
 	}
-	if k.users[id] == nil {
-		k.users[id] = map[string]bool{}
+	p := k.Options.Sensor.Default
+	p.Mode = mode
+	if err := k.sensor.SetPolicy(policyID(mode), p); err != nil {
+		return fmt.Errorf("make a policy: %w", err)
 	}
-	k.users[id][containerID] = true
+	k.made[mode] = true
 	return nil
-}
-
-// leave takes a container from all policies but one. A policy of a profile
-// that nobody is under hooks nothing.
-func (k *Kernel) leave(containerID string, but uint32) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for id, users := range k.users {
-		if id == but || !users[containerID] {
-			continue
-		}
-		delete(users, containerID)
-		if len(users) == 0 {
-			delete(k.users, id)
-			if id > policyID(sensor.DenyConnect-1) {
-				_ = k.sensor.SetPolicy(id, sensor.Policy{}) // what stays attached costs, and stops nobody
-			}
-		}
-	}
 }

@@ -71,10 +71,9 @@ func (s *Sensor) asked(p part) bool {
 	if p.only && !slices.Contains(s.o.Syscalls, p.syscall) {
 		return false
 	}
-	bits, mode := s.o.Host.wants(), Mode(0)
+	bits, mode := s.o.Host.wants(), s.inUse()
 	for _, policy := range s.policies {
 		bits |= policy.wants()
-		mode |= policy.Mode
 	}
 	for _, k := range p.kinds {
 		if bits>>k&1 != 0 {
@@ -82,6 +81,29 @@ func (s *Sensor) asked(p part) bool {
 		}
 	}
 	return mode&p.mode != 0
+}
+
+// inUse returns what the policies of present containers forbid: hooks that only
+// a policy without containers needs would cost all calls of the host something.
+func (s *Sensor) inUse() Mode {
+	mode := s.policies[0].Mode | s.trial
+	for _, a := range s.assigned {
+		mode |= s.policies[a.policy].Mode
+	}
+	return mode
+}
+
+// Try attaches what policies of a mode need and detaches it again: it returns
+// what this kernel can do.
+func (s *Sensor) Try(m Mode) []Feature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trial = m
+	s.attachAll()
+	features := s.features
+	s.trial = 0
+	s.attachAll()
+	return features
 }
 
 // attachAll attaches what is asked for and detaches what no longer is.
@@ -98,8 +120,12 @@ func (s *Sensor) attachAll() {
 				delete(s.links, p.feature)
 			}
 		case l == nil:
-			l, err := s.attach(p)
+			err := s.refused[p.feature]
+			if err == nil {
+				l, err = s.attach(p)
+			}
 			if err != nil {
+				s.refused[p.feature] = err
 				f.State, f.Why = NotSupported, why(err)
 			} else {
 				s.links[p.feature] = l
@@ -107,14 +133,18 @@ func (s *Sensor) attachAll() {
 		}
 		features = append(features, f)
 	}
-	s.features = features
+	s.features, s.mode = features, s.inUse()
+	s.loadedAll()
 }
 
 func (s *Sensor) attach(p part) (link.Link, error) {
 	prog := s.loaded[p.program]
 	if prog == nil {
-		var err error
-		if prog, err = s.load(s.objects[p.object], p.program); err != nil {
+		spec, err := s.object(p.object)
+		if err != nil {
+			return nil, err
+		}
+		if prog, err = s.load(spec, p.program); err != nil {
 			return nil, err
 		}
 		s.loaded[p.program] = prog

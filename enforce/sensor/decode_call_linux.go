@@ -8,7 +8,10 @@ import (
 	"sekisho"
 )
 
-const removeDir = 0x200 // AT_REMOVEDIR
+const (
+	removeDir   = 0x200 // AT_REMOVEDIR
+	established = 1     // TCP_ESTABLISHED, of datagram sockets with a fixed peer too
+)
 
 // call decodes a system call that returned.
 func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
@@ -20,26 +23,41 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 	base, rest := cut(rest, x.Base)
 	first, rest := cut(rest, x.Path)
 	base2, rest := cut(rest, x.Base2)
-	second, _ := cut(rest, x.Path2)
+	second, rest := cut(rest, x.Path2)
+	data, _ := cut(rest, x.Data)
 	e.File, e.Flags, e.Mode, e.UID, e.GID, e.Number, e.Target = int(x.File), x.Flags, x.Mode, x.EUID, x.EGID, int64(x.Number), int(x.Target)
 	e.Origin = origin(x.Origin)
 	e.Path, e.Other = absolute(base, first), absolute(base2, second)
-	if bytes.Contains(first, []byte("..")) {
-		e.Raw = string(first) // rules look for paths that climb
+	if e.Kind == sekisho.EventOpen && h.Result >= 0 {
+		first, e.Other = second, "" // the text; the path is that of the file
+	}
+	if bytes.Contains(first, []byte("..")) || bytes.HasPrefix(first, []byte("/proc/")) {
+		e.Raw = string(first) // rules look for paths that climb, or go through another process
+	}
+	if len(data) > 0 {
+		e.Data = bytes.Clone(data)
 	}
 	switch e.Kind {
 	case sekisho.EventUnlink:
 		if e.Syscall == "unlinkat" && e.Flags&removeDir != 0 {
 			e.Kind = sekisho.EventRmdir
 		}
-	case sekisho.EventOpen, sekisho.EventAccept, sekisho.EventSocket:
+	case sekisho.EventAccept, sekisho.EventSocket:
 		e.File = int(h.Result)
+	case sekisho.EventOpen:
+		e.File = max(int(h.Result), -1)
 	case sekisho.EventSymlink, sekisho.EventMount:
-		e.Other = string(second)
+		if e.Syscall != "move_mount" {
+			e.Other = string(second)
+		}
 	}
 	if x.Family != 0 {
 		e.Net = s.conn(h, x.Family, x.Type, x.Protocol, x.LPort, x.RPort, x.Local, x.Remote)
 		e.Net.Unix, e.Other = e.Other, ""
+		e.Net.Connected = x.State == established
+		if e.Syscall == "bind" {
+			e.Net.Local, e.Net.Remote = e.Net.Remote, netip.AddrPort{}
+		}
 		e.Net.Inbound = e.Kind == sekisho.EventAccept || e.Kind == sekisho.EventReceive
 	}
 	s.emitKilled(e, h.Flags, ReasonWrite, f)
@@ -68,6 +86,12 @@ func (s *Sensor) network(x *netEvent, f func(*sekisho.Event)) {
 	case sekisho.EventDenied:
 		if int(x.Op) < len(denials) {
 			e.Syscall, e.Reason = denials[x.Op].call, denials[x.Op].reason
+		}
+		if e.Syscall == "bind" || e.Syscall == "socket" {
+			e.Net.Remote = netip.AddrPort{}
+		}
+		if e.Syscall == "socket" {
+			e.Net.Local = netip.AddrPort{}
 		}
 	}
 	s.emitKilled(e, h.Flags, ReasonListen, f)
@@ -110,13 +134,17 @@ func protocolName(family, kind, protocol uint16) string {
 
 // dns decodes the answer of a name server.
 func (s *Sensor) dns(x *dnsEvent, f func(*sekisho.Event)) {
-	a, ok := parseAnswer(x.Payload[:min(int(x.Length), len(x.Payload))])
+	payload, protocol := x.Payload[:min(int(x.Length), len(x.Payload))], "udp"
+	if x.Stream != 0 {
+		payload, protocol = message(payload), "tcp"
+	}
+	a, ok := parseAnswer(payload)
 	if !ok {
 		return
 	}
 	e := s.event(&x.Head)
 	s.names.add(x.Head.Container, a)
 	e.Path, e.Number, e.Result = a.name, int64(a.kind), -int64(a.code)
-	e.Net = &sekisho.EventConn{Protocol: "udp", Addresses: a.addresses, Inbound: true}
+	e.Net = &sekisho.EventConn{Protocol: protocol, Addresses: a.addresses, Inbound: true}
 	s.emit(e, f)
 }

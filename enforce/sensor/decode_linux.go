@@ -83,7 +83,7 @@ func (s *Sensor) container(h *head) *sekisho.Container {
 
 // event begins an event of a process.
 func (s *Sensor) event(h *head) *sekisho.Event {
-	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventKind(h.Kind), Container: s.container(h), Result: h.Result}
+	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventKind(h.Kind), Container: s.container(h), Result: h.Result, Compat: h.Flags&flagCompat != 0}
 	if h.Flags&flagNoTask == 0 {
 		e.Process = s.process(h, e.Container)
 	}
@@ -129,7 +129,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
 		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
-		Sockets: x.Sockets, Started: s.wall(h.Start),
+		Sockets: x.Sockets, Session: int(x.Session), Started: s.wall(h.Start),
 	}
 	if x.Env > 0 {
 		p.Env = words(env)
@@ -148,7 +148,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	if c == nil {
 		s.o.Containers.Executed(p)
 	}
-	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventExec, Syscall: "execve", Process: p, Container: c, Path: p.Path, Origin: p.Origin}
+	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventExec, Syscall: "execve", Process: p, Container: c, Path: p.Path, Origin: p.Origin, Compat: h.Flags&flagCompat != 0}
 	s.emitKilled(e, h.Flags, ReasonProcess, f)
 }
 
@@ -194,7 +194,7 @@ func (s *Sensor) fork(x *forkEvent, f func(*sekisho.Event)) {
 		p.Container = c.ID
 	}
 	s.tree.put(h.PID, h.Start, p, parent)
-	s.emit(&sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventFork, Process: p, Container: c}, f)
+	s.emit(&sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventFork, Process: p, Container: c, Compat: h.Flags&flagCompat != 0}, f)
 }
 
 func (s *Sensor) exit(h *head, f func(*sekisho.Event)) {

@@ -74,6 +74,15 @@ type answer struct {
 	addresses []netip.Addr
 }
 
+// message takes the length off that stands before a message over TCP (RFC 1035,
+// section 4.2.2). A server may have sent it in a segment of its own.
+func message(b []byte) []byte {
+	if len(b) > 4 && b[4]&0x80 != 0 { // the bit of a response; else it is the count of questions, which is small
+		return b[2:]
+	}
+	return b
+}
+
 // parseAnswer reads a response of DNS (RFC 1035, section 4). A message that
 // was cut keeps what could be read.
 func parseAnswer(b []byte) (answer, bool) {

@@ -25,10 +25,12 @@ import (
 type Sensor struct {
 	o        Options
 	maps     map[string]*ebpf.Map
-	cache    *btf.Cache
+	cache    *btf.Cache           // the kernel's types, while programs are loaded
+	direct   bool                 // this kernel takes the objects with direct loads
+	refused  map[string]error     // features that this kernel refused
 	links    map[string]link.Link // by feature
 	loaded   map[string]*ebpf.Program
-	objects  map[string]*ebpf.CollectionSpec
+	objects  map[string]*ebpf.CollectionSpec // while programs are loaded
 	callName [512]string
 	programs []*ebpf.Program
 	features []Feature
@@ -51,12 +53,14 @@ type Sensor struct {
 	policies map[uint32]Policy
 	assigned map[string]assignment // by container
 	rules    map[uint32]*written   // by number
+	trial    Mode                  // as if a policy had it
+	mode     Mode                  // what was in use when the hooks were attached
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, cache: btf.NewCache(), maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -93,8 +97,8 @@ func (s *Sensor) open() error {
 // choose takes the objects with direct loads where this kernel knows them,
 // and makes the maps that all programs share.
 func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
-	direct := true
-	proc, err := parse("proc", direct)
+	s.direct = true
+	proc, err := parse("proc", s.direct)
 	if err != nil {
 		return nil, err
 	}
@@ -104,11 +108,11 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	if p, err := s.load(proc, "on_exec"); err == nil {
 		s.loaded["on_exec"] = p
 	} else {
-		direct = false
+		s.direct = false
 	}
 	specs := map[string]*ebpf.CollectionSpec{}
 	for _, name := range objectNames {
-		spec, err := parse(name, direct)
+		spec, err := parse(name, s.direct)
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +123,24 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	}
 	return specs, nil
 }
+
+// object returns an object to load programs from.
+func (s *Sensor) object(name string) (*ebpf.CollectionSpec, error) {
+	if s.objects[name] == nil {
+		spec, err := parse(name, s.direct)
+		if err != nil {
+			return nil, err
+		}
+		if s.objects == nil {
+			s.objects = map[string]*ebpf.CollectionSpec{}
+		}
+		s.objects[name] = spec
+	}
+	return s.objects[name], nil
+}
+
+// loadedAll lets go of what only loading needs: megabytes of types.
+func (s *Sensor) loadedAll() { s.objects, s.cache = nil, nil }
 
 func parse(name string, direct bool) (*ebpf.CollectionSpec, error) {
 	suffix := ".o"
@@ -166,6 +188,9 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 // load loads one program of an object on its own, so that one which this
 // kernel refuses does not take the others with it.
 func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	if s.cache == nil {
+		s.cache = btf.NewCache()
+	}
 	one := spec.Copy()
 	for k := range one.Programs {
 		if k != name {
@@ -202,7 +227,7 @@ func (s *Sensor) configure() error {
 		return err
 	}
 	c := s.shared()
-	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Self: uint32(os.Getpid())}
+	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid())}
 	if s.o.Containers.V1() {
 		c.V1 = 1
 	}
@@ -322,6 +347,9 @@ func (s *Sensor) Assign(containerID string, policy uint32, r *Rules) error {
 	}
 	a := assignment{policy, id}
 	s.assigned[containerID] = a
+	if s.inUse()&^s.mode != 0 {
+		s.attachAll()
+	}
 	for _, key := range s.o.Containers.Keys(containerID) {
 		if err := s.assign(key, a); err != nil {
 			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
@@ -363,6 +391,9 @@ func (s *Sensor) forget(containerID string) {
 	defer s.mu.Unlock()
 	delete(s.assigned, containerID)
 	s.drop()
+	if s.inUse() != s.mode {
+		s.attachAll()
+	}
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

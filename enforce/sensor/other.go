@@ -31,6 +31,9 @@ func (*Sensor) SetPolicy(uint32, Policy) error { return nil }
 // Assign does nothing.
 func (*Sensor) Assign(string, uint32, *Rules) error { return nil }
 
+// Try returns nothing.
+func (*Sensor) Try(Mode) []Feature { return nil }
+
 // Sweep does nothing.
 func (*Sensor) Sweep() error { return nil }
 

@@ -23,6 +23,7 @@ type ring struct {
 	mask     uint64
 	at       uint64
 	limit    uint64 // how far it was written when we looked last
+	torn     []byte // a copy of a record that goes round the end of data
 }
 
 const (
@@ -36,7 +37,8 @@ func newRing(fd, size int) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map a ring's reading side: %w", err)
 	}
-	producer, err := unix.Mmap(fd, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED)
+	// The kernel offers the data twice in a row; once is enough, and half the memory.
+	producer, err := unix.Mmap(fd, int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		unix.Munmap(consumer)
 		return nil, fmt.Errorf("map a ring's writing side: %w", err)
@@ -57,16 +59,25 @@ func (r *ring) peek() []byte {
 		}
 		pos := r.at & r.mask
 		n := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[pos])))
+		if n < ringDiscard {
+			if end := pos + 8 + uint64(n); end <= uint64(len(r.data)) {
+				return r.data[pos+8 : end]
+			}
+			return r.join(pos+8, int(n))
+		}
 		if n&ringBusy != 0 {
 			return nil
 		}
-		size := uint64(n &^ (ringBusy | ringDiscard))
-		if n&ringDiscard == 0 {
-			return r.data[pos+8 : pos+8+size]
-		}
-		r.at += (size + 8 + 7) &^ 7
-		atomic.StoreUint64(r.read, r.at)
+		r.at += (uint64(n&^ringDiscard) + 8 + 7) &^ 7
+		r.release()
 	}
+}
+
+// join copies a record of n bytes that goes round the end.
+func (r *ring) join(pos uint64, n int) []byte {
+	r.torn = append(r.torn[:0], r.data[min(pos, uint64(len(r.data))):]...)
+	r.torn = append(r.torn, r.data[:max(0, n-len(r.torn))]...)
+	return r.torn
 }
 
 // next gives the place of the record that peek returned back.

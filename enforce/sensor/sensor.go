@@ -38,6 +38,8 @@ const (
 	OpensToWrite Opens = 1 << iota
 	OpensOfNames
 	OpensToRead
+	OpensRefused // that failed: what was not allowed, and files with one of Options.Names
+	OpensRaw     // with the path as the program wrote it
 )
 
 // Mode is what a policy forbids in the kernel, at once and without asking.
@@ -93,6 +95,7 @@ type Options struct {
 	Capabilities uint64   // whose use is told, as bits; 0 for those that lead out of a container
 	Names        []string // last parts of paths whose opens to read are told
 	Env          int      // bytes of the environment read at exec; none by default
+	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
 	Now          func() time.Time
 }
 

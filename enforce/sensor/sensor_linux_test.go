@@ -1,8 +1,11 @@
 package sensor
 
 import (
+	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -169,4 +172,60 @@ func FuzzWords(f *testing.F) {
 			t.Errorf("%d words", n)
 		}
 	})
+}
+
+// hooked lists the features that slow down every system call and are on.
+func hooked(s *Sensor) (list []string) {
+	for _, f := range s.Features() {
+		if f.Taxes && f.State == OK {
+			list = append(list, f.Name)
+		}
+	}
+	return list
+}
+
+// TestHooksFollowContainers holds that no system call is hooked for a policy
+// that no container has, and that it is while one has it.
+func TestHooksFollowContainers(t *testing.T) {
+	s := opened(t, Options{Default: Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventCapability}}}, func(*sekisho.Event) {})
+	if err := s.SetPolicy(7, Policy{Mode: KillUpper | KillMapped}); err != nil {
+		t.Fatal(err)
+	}
+	if list := hooked(s); len(list) > 0 {
+		t.Errorf("no one asked for %v", list)
+	}
+	if err := s.Assign("a", 7, nil); err != nil {
+		t.Fatal(err)
+	}
+	if list := hooked(s); !slices.Equal(list, []string{"mmap of code", "mprotect of code"}) {
+		t.Errorf("hooked for a container that may not map: %v", list)
+	}
+	s.forget("a")
+	if list := hooked(s); len(list) > 0 {
+		t.Errorf("the container is gone, %v stay", list)
+	}
+}
+
+// TestTornRecord holds that a record that goes round the end of the ring is
+// read whole.
+func TestTornRecord(t *testing.T) {
+	for _, n := range []uint64{8, 16, 40} { // bytes before the end where its header stands
+		r := &ring{data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
+		r.at, r.limit, *r.written = 128-n, 128-n, 128-n+8+64
+		binary.LittleEndian.PutUint32(r.data[128-n:], 64)
+		want := make([]byte, 64)
+		for i := range want {
+			want[i] = byte(i + 1)
+			r.data[(128-n+8+uint64(i))&127] = want[i]
+		}
+		got := r.peek()
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes before the end: %v", n, got)
+			continue
+		}
+		r.next(got)
+		if got = r.peek(); got != nil {
+			t.Errorf("%d bytes before the end: then %v", n, got)
+		}
+	}
 }

@@ -10,6 +10,8 @@ const (
 	howResult
 	howRaw
 	howSuccess
+	howData
+	howMsg
 )
 
 // syscall is where a system call's arguments stand; no is nowhere.
@@ -41,10 +43,11 @@ func (s syscall) named() syscall { s.tier0 = true; return s }
 // syscalls returns all that the sensor can tell.
 func syscalls() []syscall {
 	return []syscall{
-		at("open", sekisho.EventOpen, howOpen|howSuccess).flagged(1, 2),
-		at("openat", sekisho.EventOpen, howOpen|howSuccess).flagged(2, 3),
-		at("openat2", sekisho.EventOpen, howOpen|howSuccess).with(2, no, no),
-		at("creat", sekisho.EventOpen, howOpen|howSuccess).flagged(no, 1),
+		at("open", sekisho.EventOpen, howOpen).paths(no, 0).flagged(1, 2),
+		at("openat", sekisho.EventOpen, howOpen).paths(0, 1).flagged(2, 3),
+		at("openat2", sekisho.EventOpen, howOpen).paths(0, 1).with(2, no, no),
+		at("creat", sekisho.EventOpen, howOpen).paths(no, 0).flagged(no, 1),
+		at("open_by_handle_at", sekisho.EventOpen, howOpen).flagged(2, no),
 		at("rename", sekisho.EventRename, 0).paths(no, 0).others(no, 1),
 		at("renameat", sekisho.EventRename, 0).paths(0, 1).others(2, 3),
 		at("renameat2", sekisho.EventRename, 0).paths(0, 1).others(2, 3).flagged(4, no),
@@ -66,9 +69,13 @@ func syscalls() []syscall {
 		at("fchown", sekisho.EventChown, howFile).with(no, 0, no).owned(1, 2),
 		at("fchownat", sekisho.EventChown, 0).paths(0, 1).owned(2, 3).flagged(4, no),
 		at("mount", sekisho.EventMount, howRaw).paths(no, 1).others(no, 0).flagged(3, no),
+		at("move_mount", sekisho.EventMount, 0).paths(2, 3).others(0, 1).flagged(4, no),
+		at("fsmount", sekisho.EventMount, 0).flagged(2, no),
+		at("umount2", sekisho.EventMount, 0).paths(no, 0).flagged(1, no),
 		at("setns", sekisho.EventSetns, 0).with(no, 0, no).flagged(1, no),
 		at("unshare", sekisho.EventUnshare, 0).flagged(0, no),
 		at("ptrace", sekisho.EventPtrace, 0).with(0, no, 1),
+		at("process_vm_writev", sekisho.EventPtrace, 0).with(no, no, 0),
 		at("init_module", sekisho.EventModule, 0),
 		at("finit_module", sekisho.EventModule, howFile).with(no, 0, no).flagged(2, no),
 		at("bpf", sekisho.EventBPF, 0).with(0, no, no),
@@ -83,10 +90,13 @@ func syscalls() []syscall {
 		at("accept", sekisho.EventAccept, howSocket|howResult|howSuccess).with(no, 0, no).named(),
 		at("accept4", sekisho.EventAccept, howSocket|howResult|howSuccess).with(no, 0, no).flagged(3, no).named(),
 		at("listen", sekisho.EventListen, howSocket).with(1, 0, no).named(),
-		at("sendto", sekisho.EventSend, howSocket).with(2, 0, no).paths(no, 4).named(),
-		at("sendmsg", sekisho.EventSend, howSocket).with(no, 0, no).named(),
-		at("recvfrom", sekisho.EventReceive, howSocket).with(2, 0, no).named(),
-		at("recvmsg", sekisho.EventReceive, howSocket).with(no, 0, no).named(),
+		at("bind", sekisho.EventListen, howSocket).with(no, 0, no).paths(no, 1).named(),
+		at("sendto", sekisho.EventSend, howSocket|howSuccess|howData).with(2, 0, no).paths(1, 4).named(),
+		at("sendmsg", sekisho.EventSend, howSocket|howSuccess|howMsg).with(no, 0, no).paths(1, no).named(),
+		at("sendmmsg", sekisho.EventSend, howSocket|howSuccess|howMsg|howData).with(no, 0, no).paths(1, no).named(),
+		at("recvfrom", sekisho.EventReceive, howSocket|howSuccess|howData).with(2, 0, no).paths(1, 4).named(),
+		at("recvmsg", sekisho.EventReceive, howSocket|howSuccess|howMsg).with(no, 0, no).paths(1, no).named(),
+		at("recvmmsg", sekisho.EventReceive, howSocket|howSuccess|howMsg|howData).with(no, 0, no).paths(1, no).named(),
 		at("userfaultfd", sekisho.EventFault, 0).flagged(0, no),
 	}
 }

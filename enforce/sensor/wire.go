@@ -14,7 +14,8 @@ const (
 	flagNoTask
 	flagInbound
 	flagKnown
-	flagProfile
+	flagCompat
+	flagProfile = flagRemoved // of a process that was killed
 )
 
 type head struct {
@@ -32,7 +33,7 @@ type execEvent struct {
 	ParentStart, Permitted, Effective, Inode, Changed, Modified, Length uint64
 	Device, LoginUID, TTY, Inner, PIDNS, MntNS                          uint32
 	Origin, Sockets, Leader, _                                          uint8
-	Path, Cwd, Args, Env                                                uint32
+	Path, Cwd, Args, Env, Session                                       uint32
 	ArgsFull                                                            uint64
 }
 
@@ -49,14 +50,14 @@ type cgroupEvent struct {
 }
 
 type callEvent struct {
-	Head                                    head
-	Number, Flags, Inode, Changed, Length   uint64
-	Mode, EUID, EGID, Device                uint32
-	File, Target                            int32
-	Family, Type, Protocol, LPort, RPort, _ uint16
-	Local, Remote                           [16]byte
-	Origin, _, _, _                         uint8
-	Base, Path, Base2, Path2                uint32
+	Head                                        head
+	Number, Flags, Inode, Changed, Length       uint64
+	Mode, EUID, EGID, Device                    uint32
+	File, Target                                int32
+	Family, Type, Protocol, LPort, RPort, State uint16
+	Local, Remote                               [16]byte
+	Origin, _, _, _                             uint8
+	Base, Path, Base2, Path2, Data              uint32
 }
 
 type netEvent struct {
@@ -68,7 +69,7 @@ type netEvent struct {
 type dnsEvent struct {
 	Head          head
 	LPort, Length uint16
-	_             uint32
+	Stream        uint32
 	Payload       [1232]byte
 }
 
@@ -86,6 +87,7 @@ type configValue struct {
 	HostWants                                     uint64
 	HostOpens, HostMntNS, V1, Env, Sleeping, Self uint32
 	Caps                                          uint64
+	Data, _                                       uint32
 }
 
 type counterValue struct{ Seen, Filtered, Submitted, Lost uint64 }

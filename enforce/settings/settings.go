@@ -54,6 +54,7 @@ type Settings struct {
 	Stop      []string   `yaml:"stop"`      // kinds of what a profile does not have that the kernel stops; all when left out
 	Workloads []Workload `yaml:"workloads"` // the first that fits counts
 	Rules     Rules      `yaml:"rules"`
+	Syscalls  *bool      `yaml:"syscalls"`  // system calls may be hooked, where rules, libraries or files need it; true when left out
 	Files     bool       `yaml:"files"`     // every file that is written is told, for profiles; this costs each system call of the host a little
 	Responses []Response `yaml:"responses"` // every one that fits counts; the hardest is done
 	Cap       Cap        `yaml:"cap"`
@@ -208,9 +209,15 @@ func (s *Settings) complete(dir string) {
 	set(&s.Audit, filepath.Join(s.State, "audit"))
 	if s.Drift == nil {
 		s.Drift = []string{Upper, Volume, Memory, Libraries}
+		if !On(s.Syscalls) {
+			s.Drift = s.Drift[:3]
+		}
 	}
 	if s.Stop == nil {
 		s.Stop = Stoppable()
+		if !On(s.Syscalls) {
+			s.Stop = s.Stop[:3]
+		}
 	}
 	set(&s.Cap.Instances, 3)
 	set(&s.Cap.Window, Duration(10*time.Minute))
@@ -261,6 +268,9 @@ func (s *Settings) check() error {
 	if err := kinds("stop", s.Stop); err != nil {
 		return err
 	}
+	if err := s.hooks(); err != nil {
+		return err
+	}
 	for i, w := range s.Workloads {
 		if err := w.check(); err != nil {
 			return sekisho.Errorf(sekisho.Invalid, "workloads: %d: %w", i+1, err)
@@ -278,6 +288,29 @@ func (s *Settings) check() error {
 		return err
 	}
 	return s.bounds()
+}
+
+// hooks refuses what needs hooks in system calls when none may be made.
+func (s *Settings) hooks() error {
+	if On(s.Syscalls) {
+		return nil
+	}
+	if s.Files {
+		return sekisho.Errorf(sekisho.Invalid, "syscalls: false, files: true: files that are written are known from system calls only: want one of both")
+	}
+	lists := [][]string{s.Drift, s.Stop}
+	for _, w := range s.Workloads {
+		lists = append(lists, w.Drift, w.Stop)
+	}
+	for _, l := range lists {
+		if slices.Contains(l, Libraries) {
+			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, drift: libraries: mapped code is known from system calls only: want one of both")
+		}
+		if slices.Contains(l, profile.KindWrite) {
+			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, stop: write: opened files are known from system calls only: want one of both")
+		}
+	}
+	return nil
 }
 
 func (s *Settings) bounds() error {

@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,11 +60,22 @@ func TestMistakes(t *testing.T) {
 		"deny: {deadline: 1h}\n":                         "deny: deadline",
 		"deny: {on_timeout: maybe}\n":                    "on_timeout",
 		"canary: {every: 1s}\n":                          "canary",
+		"syscalls: false\nfiles: true\n":                 "want one of both",
+		"syscalls: false\ndrift: [libraries]\n":          "want one of both",
 		"evidence: {size: 99999999999999999999999GiB}\n": "want a size",
 	} {
 		if _, err := settings.Read(strings.NewReader(text), "e.yaml"); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "e.yaml") {
 			t.Errorf("%q is told as %v", text, err)
 		}
+	}
+}
+
+// TestNoHooks holds that drift of libraries is not promised when no system call
+// may be hooked.
+func TestNoHooks(t *testing.T) {
+	s, err := settings.Read(strings.NewReader("syscalls: false\n"), "e.yaml")
+	if err != nil || slices.Contains(s.Drift, settings.Libraries) || !slices.Contains(s.Drift, settings.Memory) {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

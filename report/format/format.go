@@ -13,6 +13,7 @@ import (
 
 	"sekisho"
 	"sekisho/i18n"
+	"sekisho/internal/harmless"
 )
 
 // Options of the forms that people read.
@@ -203,17 +204,9 @@ func list[T any](l []T) []T {
 	return l
 }
 
-// visible makes control characters, escape sequences and the characters that
-// turn the direction of text harmless and seen.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f:
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
+// visible makes what untrusted input could do to a terminal harmless, and keeps
+// it on one line.
+func visible(s string) string { return harmless.Line(s) }
 
 // place writes where a finding is, without its layer.
 func place(l sekisho.Location) string {

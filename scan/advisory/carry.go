@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 )
 
 // Bounds of a parcel, in segments and bytes.
@@ -206,7 +207,7 @@ func (s *Store) bring(u *Unpacked, seg SegmentInfo, open func(SegmentInfo) (io.R
 	if err != nil {
 		return err
 	}
-	return cmp.Or(f.close(), syncDir(filepath.Dir(to)))
+	return cmp.Or(f.close(), atomicfile.SyncDir(filepath.Dir(to)))
 }
 
 // receive writes a segment to a file of its own and checks its sum.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 )
 
 // grace is how long a file that no manifest names any more is kept for readers
@@ -274,7 +275,7 @@ func (a *assembly) place(seg SegmentInfo, from string) error {
 	}
 	a.segments = append(a.segments, seg)
 	a.b.stats.Written++
-	return syncDir(filepath.Dir(to))
+	return atomicfile.SyncDir(filepath.Dir(to))
 }
 
 // leave decides about an old segment for which nothing came.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 )
 
 // Kinds of segments.
@@ -232,37 +233,5 @@ func (m *manifest) write(dir string, key ed25519.PrivateKey) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, manifestFile), data, 0o644)
-}
-
-// replaceFile writes a file beside and renames it, durably.
-func replaceFile(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "new-*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = cmp.Or(err, f.Chmod(mode), f.Sync())
-	err = cmp.Or(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes renames in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
+	return atomicfile.WriteDurable(filepath.Join(dir, manifestFile), 0o644, data)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 	"sekisho/scan/advisory/table"
 )
 
@@ -62,6 +63,11 @@ func (s *Store) prepare() (err error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, work), 0o755); err != nil {
 		return err
 	}
+	for _, dir := range []string{s.dir, filepath.Join(s.dir, statusDir)} {
+		if err := atomicfile.Sweep(dir, time.Now()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	if s.key == nil {
 		if s.key, err = localKey(s.dir); err != nil {
 			return err
@@ -81,10 +87,10 @@ func localKey(dir string) (ed25519.PrivateKey, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := replaceFile(path, key.Seed(), 0o600); err != nil {
+		if err := atomicfile.WriteDurable(path, 0o600, key.Seed()); err != nil {
 			return nil, err
 		}
-		return key, replaceFile(filepath.Join(dir, publicKey), pub, 0o644)
+		return key, atomicfile.WriteDurable(filepath.Join(dir, publicKey), 0o644, pub)
 	}
 	if err != nil {
 		return nil, err
@@ -148,7 +154,7 @@ func writeStatus(dir, feed string, s status) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(filepath.Join(dir, statusDir, feed+".json"), data, 0o644)
+	return atomicfile.WriteDurable(filepath.Join(dir, statusDir, feed+".json"), 0o644, data)
 }
 
 // State returns what a feed remembered when it last succeeded. It is zero when

@@ -15,10 +15,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 	"sekisho/internal/siphash"
 )
 
@@ -87,16 +87,7 @@ func (c *Cache) loadKey() error {
 }
 
 func (c *Cache) placeKey(name string, key []byte) error {
-	tmp, err := os.CreateTemp(c.dir, "tmp-*")
-	if err != nil {
-		return fmt.Errorf("open cache: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(key)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return fmt.Errorf("open cache: %w", err)
-	}
-	if err := os.Link(tmp.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := atomicfile.Create(name, 0o600, key); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("open cache: %w", err)
 	}
 	return nil
@@ -144,25 +135,13 @@ func (c *Cache) Put(id sekisho.Digest, version string, body []byte) error {
 	if !ok {
 		return fmt.Errorf("store layer: no digest")
 	}
-	tmp, err := os.CreateTemp(c.dir, "tmp-*")
-	if err != nil {
-		return fmt.Errorf("store layer: %w", err)
-	}
-	defer os.Remove(tmp.Name())
 	sum := sha256.Sum256(body)
-	_, err = tmp.Write(slices.Concat([]byte(magic), sum[:], body))
-	if err = errors.Join(err, tmp.Close()); err != nil {
+	if err := atomicfile.Write(name, 0o600, slices.Concat([]byte(magic), sum[:], body)); err != nil {
 		return fmt.Errorf("store layer: %w", err)
 	}
-	c.touch(tmp.Name())
-	if err := os.Rename(tmp.Name(), name); err != nil {
-		return fmt.Errorf("store layer: %w", err)
-	}
+	c.touch(name)
 	return c.prune()
 }
-
-// stale is the age at which a temporary file is taken for left behind.
-const stale = time.Hour
 
 type entry struct {
 	name string
@@ -173,6 +152,9 @@ type entry struct {
 // prune removes entries until the cache is within its bound. Another process
 // may remove the same ones: that is fine.
 func (c *Cache) prune() error {
+	if err := atomicfile.Sweep(c.dir, c.clock()); err != nil {
+		return fmt.Errorf("prune cache: %w", err)
+	}
 	list, err := os.ReadDir(c.dir)
 	if err != nil {
 		return fmt.Errorf("prune cache: %w", err)
@@ -184,10 +166,7 @@ func (c *Cache) prune() error {
 		if err != nil || e.Name() == keyName || !info.Mode().IsRegular() {
 			continue
 		}
-		if strings.HasPrefix(e.Name(), "tmp-") {
-			if c.clock().Sub(info.ModTime()) > stale {
-				os.Remove(filepath.Join(c.dir, e.Name()))
-			}
+		if atomicfile.Pending(e.Name()) {
 			continue
 		}
 		entries = append(entries, entry{e.Name(), info.Size(), info.ModTime()})

@@ -132,7 +132,7 @@ func TestProcesses(t *testing.T) {
 			t.Error("a write of another process is not whole")
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "tmp-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, ".new-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }

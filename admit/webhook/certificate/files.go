@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sekisho"
+	"sekisho/internal/atomicfile"
 )
 
 // Directory keeps the state in a directory: state.json, which only its owner
@@ -66,11 +67,7 @@ func (d Directory) Save(ctx context.Context, s *State, version string) error {
 		data []byte
 		mode os.FileMode
 	}{{"ca.crt", s.Bundle(), 0o644}, {"state.json", data, 0o600}} {
-		tmp := filepath.Join(string(d), "."+f.name+".new")
-		if err := os.WriteFile(tmp, f.data, f.mode); err != nil {
-			return err
-		}
-		if err := os.Rename(tmp, filepath.Join(string(d), f.name)); err != nil {
+		if err := atomicfile.WriteDurable(filepath.Join(string(d), f.name), f.mode, f.data); err != nil {
 			return err
 		}
 	}

@@ -29,10 +29,10 @@ func EventTypes() []EventType {
 		{"mount", sekisho.EventMount, 1}, {"umount2", sekisho.EventMount, 1}, {"umount", sekisho.EventMount, 1}, {"fsmount", sekisho.EventMount, 1}, {"move_mount", sekisho.EventMount, 1},
 		{"mmap", sekisho.EventMap, 1}, {"mprotect", sekisho.EventMap, 1},
 		{"connect", sekisho.EventConnect, 0},
-		{"accept4", sekisho.EventAccept, 0}, {"accept", sekisho.EventAccept, 0},
-		{"listen", sekisho.EventListen, 0}, {"bind", sekisho.EventListen, 0},
+		{"accept4", sekisho.EventAccept, 1}, {"accept", sekisho.EventAccept, 1}, // without their calls the process is not known
+		{"listen", sekisho.EventListen, 0}, {"bind", sekisho.EventListen, 1},
 		{"sendto", sekisho.EventSend, 0}, {"sendmsg", sekisho.EventSend, 0}, {"sendmmsg", sekisho.EventSend, 0},
-		{"recvfrom", sekisho.EventReceive, 0}, {"recvmsg", sekisho.EventReceive, 0}, {"recvmmsg", sekisho.EventReceive, 0},
+		{"recvfrom", sekisho.EventReceive, 1}, {"recvmsg", sekisho.EventReceive, 1}, {"recvmmsg", sekisho.EventReceive, 1},
 		{"socket", sekisho.EventSocket, 0}, {"dns", sekisho.EventDNS, 0},
 		{"dup2", sekisho.EventDup, 1}, {"dup", sekisho.EventDup, 1}, {"dup3", sekisho.EventDup, 1},
 		{"setuid", sekisho.EventSetuid, 1}, {"setresuid", sekisho.EventSetuid, 1}, {"setreuid", sekisho.EventSetuid, 1},

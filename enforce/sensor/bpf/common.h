@@ -181,6 +181,23 @@ INLINE u64 started(struct task_struct *t)
 	return v;
 }
 
+/* compat says whether a task is in a system call of 32 bits: TS_COMPAT on
+ * x86, TIF_32BIT on arm64. */
+INLINE bool compat(struct task_struct *t)
+{
+	if (bpf_core_field_exists(t->thread_info.status)) {
+		u32 status;
+		bpf_core_read(&status, sizeof(status), &t->thread_info.status);
+		return status & 2;
+	}
+	if (bpf_core_field_exists(t->thread_info.flags)) {
+		unsigned long flags;
+		bpf_core_read(&flags, sizeof(flags), &t->thread_info.flags);
+		return flags >> 22 & 1;
+	}
+	return false;
+}
+
 /* heading fills what all events begin with, of a task. */
 INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 kind)
 {
@@ -188,7 +205,7 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	const struct cred *cred = L(t, cred);
 
 	h->kind = kind;
-	h->flags = 0;
+	h->flags = compat(t) ? F_COMPAT : 0;
 	h->call = 0;
 	h->result = 0;
 	h->time = bpf_ktime_get_boot_ns();
@@ -243,8 +260,8 @@ INLINE bool step(struct scratch *s)
 }
 
 /* climb writes the path that walk asked for. */
-#ifdef DIRECT
-__attribute__((noinline)) /* a global function is verified once */
+#if defined(DIRECT) || defined(SINCE512)
+__attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
 #else
 static __attribute__((noinline, unused))
 #endif

@@ -24,7 +24,8 @@ enum origin { O_UNKNOWN, O_IMAGE, O_UPPER, O_VOLUME, O_MEMORY, O_DELETED, O_HOST
 #define F_NOTASK 16     /* the task that ran was not the cause */
 #define F_INBOUND 32
 #define F_KNOWN 64      /* the cgroup below which the new one is belongs to a container */
-#define F_PROFILE 128   /* it was killed because the profile does not have it */
+#define F_COMPAT 128    /* by a system call of 32 bits, which the hooks of calls do not see */
+#define F_PROFILE F_REMOVED /* of a process that was killed: the profile does not have what it did */
 
 /* Bits of a policy's mode. */
 #define M_KILL_UPPER 1
@@ -55,6 +56,7 @@ struct exec {
 	u32 device, loginuid, tty, inner, pidns, mntns;
 	u8 origin, sockets, leader, pad;
 	u32 path, cwd, args, env; /* lengths */
+	u32 session;
 	u64 args_full;
 };
 
@@ -75,10 +77,10 @@ struct call_event {
 	u64 number, flags, inode, changed, length;
 	u32 mode, euid, egid, device;
 	s32 fd, target;
-	u16 family, type, protocol, lport, rport, pad;
+	u16 family, type, protocol, lport, rport, state;
 	u8 local[16], remote[16];
 	u8 origin, pad1, pad2, pad3;
-	u32 base, path, base2, path2; /* lengths */
+	u32 base, path, base2, path2, data; /* lengths */
 };
 
 /* What was denied. */
@@ -98,7 +100,7 @@ struct number_event {
 struct dns_event {
 	struct head h;
 	u16 lport, length;
-	u32 pad;
+	u32 stream; /* of TCP: the message's length stands before it */
 	u8 payload[1232];
 };
 
@@ -138,7 +140,7 @@ struct cg {
 struct policy {
 	u64 wants; /* bits by kind */
 	u32 mode;
-	u32 opens; /* 1: opens to write, 2: opens to read of listed names, 4: all opens to read */
+	u32 opens; /* 1: opens to write, 2: opens to read of listed names, 4: all opens to read, 8: those that failed, 16: with the text */
 };
 
 struct config {
@@ -150,6 +152,8 @@ struct config {
 	u32 sleeping;   /* the reader waits: wake it once */
 	u32 self;       /* tgid of the enforcer: its own calls tell nothing */
 	u64 caps;       /* capabilities whose use is told */
+	u32 data;       /* bytes sent and received that are told */
+	u32 pad;
 };
 
 struct counter {
@@ -168,6 +172,8 @@ struct call_desc {
 #define HOW_RESULT 8   /* the result is the socket */
 #define HOW_RAW 16     /* path2 is text, not a path */
 #define HOW_SUCCESS 32 /* failed calls are not told */
+#define HOW_DATA 64    /* dir is where the bytes stand */
+#define HOW_MSG 128    /* in a struct msghdr; with HOW_DATA in a struct mmsghdr */
 
 struct exempt_key {
 	u64 inode;

@@ -360,7 +360,6 @@ INLINE u32 where(struct __sk_buff *skb, struct answer *a, u8 *proto)
 {
 	u8 first = 0, words = 0;
 	u32 at;
-	u16 length = 0;
 
 	__builtin_memset(a->key.addr, 0, sizeof(a->key.addr));
 	if (bpf_skb_load_bytes(skb, 0, &first, 1))
@@ -379,11 +378,7 @@ INLINE u32 where(struct __sk_buff *skb, struct answer *a, u8 *proto)
 		return at + 8;
 	if (*proto != IPPROTO_TCP || bpf_skb_load_bytes(skb, at + 12, &words, 1))
 		return 0;
-	at += (words >> 4) * 4;
-	/* over TCP the length goes before; one that is in several packets is not read */
-	if (bpf_skb_load_bytes(skb, at, &length, 2) || at + 2 + bpf_ntohs(length) != skb->len)
-		return 0;
-	return at + 2;
+	return at + (words >> 4) * 4;
 }
 
 /* named lets the container of a packet reach what a name server that it may
@@ -392,7 +387,14 @@ INLINE void named(struct __sk_buff *skb, struct answer *a, struct cg *cg, u32 at
 {
 	u16 family = plain(a->key.addr, a->key.addr[1] || a->key.addr[2] || a->key.addr[3]);
 	u32 size = skb->len - at;
+	u16 length = 0;
 
+	/* over TCP the length goes before, in the same packet or in its own; an
+	 * answer that is in several packets is not read whole */
+	if (proto == IPPROTO_TCP && !bpf_skb_load_bytes(skb, at, &length, 2) && at + 2 + bpf_ntohs(length) == skb->len) {
+		at += 2;
+		size -= 2;
+	}
 	if (!net_known(cg->rules, a->key.addr, DNS_PORT, proto | family))
 		return;
 	if (size > DNS_BYTES)
@@ -456,6 +458,7 @@ int on_dns(struct __sk_buff *skb)
 	e->h.cgroup = w.cgroup;
 	e->h.container = w.cg ? w.cg->container : 0;
 	e->lport = bpf_ntohs(ports[1]);
+	e->stream = proto == IPPROTO_TCP;
 	if (size > sizeof(e->payload)) {
 		size = sizeof(e->payload);
 		e->h.flags |= F_CUT;

@@ -98,6 +98,13 @@ INLINE u32 user(struct scratch *s, u32 off, unsigned long from, unsigned long to
 	return off + n;
 }
 
+/* outer is a pid as the host sees it. */
+INLINE u32 outer(struct pid *pid)
+{
+	struct upid *u = CAST(upid, (void *)pid + bpf_core_field_offset(struct pid, numbers));
+	return L(u, nr);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *t)
 {
@@ -167,6 +174,9 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
 	pid = CAST(pid, pid);
 	e->leader = inner(pid, NULL) == e->inner;
+	bpf_core_read(&pid, sizeof(pid), &sig->pids[3]);
+	pid = CAST(pid, pid);
+	e->session = outer(pid);
 	pos = walk(s, d, m, rootd, rootm);
 	if (checked && !path_known(s, w.cg->rules, PATH_EXEC, pos, 0) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED | F_PROFILE;

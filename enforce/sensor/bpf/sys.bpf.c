@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // System calls that somebody asked for, told when they return. One program
 // serves all of them; a table says where each call's arguments stand.
+#define SINCE512 /* system calls need 5.15 anyway */
 #include "verdict.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -258,6 +259,109 @@ static __attribute__((noinline)) bool unknown(struct scratch *s, struct file *f,
 	return !path_known(s, rules, PATH_WRITE, pos, name) && !own(s, d, pos);
 }
 
+#define EPERM 1
+#define EACCES 13
+#define ELOOP 40
+
+/* refused says whether an open that failed is told: what was not allowed, and
+ * what bears a name that somebody asked for. */
+__attribute__((noinline)) int refused(struct scratch *s, u64 from, s64 ret)
+{
+	u64 h = FNV_INIT;
+	u32 i, at = 0;
+	long n;
+	u8 c;
+
+	if (!s)
+		return 0;
+	if (ret == -EACCES || ret == -EPERM || ret == -ELOOP)
+		return 1;
+	n = bpf_probe_read_user_str(s->walk, 4096, (void *)from);
+	if (n <= 1)
+		return 0;
+	if (n > 49)
+		at = n - 49;
+	for (i = 0; i < 48; i++) {
+		c = s->walk[(at + i) & 4095];
+		if (!c)
+			break;
+		h = c == '/' ? FNV_INIT : (h ^ c) * FNV_PRIME;
+	}
+	return bpf_map_lookup_elem(&names, &h) != NULL;
+}
+
+struct told_key {
+	u64 sock, peer[2];
+	u32 kind, port;
+};
+
+struct told {
+	u64 since;
+	u32 count, pad;
+};
+
+/* What was told of a socket's messages lately: the first few of a minute are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct told_key);
+	__type(value, struct told);
+} messages SEC(".maps");
+
+#define MINUTE 60000000000ULL
+#define FEW 4
+
+/* message says whether a message that was sent or received is told: a peer once
+ * a minute, and where somebody looks into messages, a few more. */
+__attribute__((noinline)) int message(struct call_event *e, u64 sock, u32 kind, u32 few)
+{
+	struct told_key k = {.sock = sock, .kind = kind};
+	struct told first = {.since = bpf_ktime_get_boot_ns(), .count = 1}, *t;
+
+	if (!e)
+		return 0;
+	k.port = e->rport;
+	__builtin_memcpy(k.peer, e->remote, 16);
+	t = bpf_map_lookup_elem(&messages, &k);
+	if (!t || first.since - t->since > MINUTE) {
+		bpf_map_update_elem(&messages, &k, &first, BPF_ANY);
+		return 1;
+	}
+	if (t->count >= few)
+		return 0;
+	t->count++;
+	return 1;
+}
+
+/* put_data copies the first bytes of a message. */
+__attribute__((noinline)) u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
+{
+	u64 iov[2] = {};
+	u32 most = how & 0xffff, msg = how >> 16; /* 1: in a msghdr, 2: in a mmsghdr */
+	if (!s)
+		return 0;
+
+	if (msg) {
+		u64 at = 0;
+		bpf_probe_read_user(&at, 8, (void *)from + 16); /* msg_iov */
+		if (bpf_probe_read_user(iov, sizeof(iov), (void *)at))
+			return 0;
+		from = iov[0];
+		if (msg > 1 || (s64)iov[1] < len)
+			len = iov[1];
+	}
+	if (len <= 0)
+		return 0;
+	if (len > most)
+		len = most;
+	if (len > 1023)
+		len = 1023;
+	off &= BUF_DATA - 1;
+	if (bpf_probe_read_user(&s->data[off], len & 1023, (void *)from))
+		return 0;
+	return len & 1023;
+}
+
 SEC("tracepoint/syscalls/sys_exit_openat")
 int on_call(struct sys_exit_ctx *ctx)
 {
@@ -275,8 +379,9 @@ int on_call(struct sys_exit_ctx *ctx)
 	struct vfsmount *rootm;
 	struct who w;
 	u64 args[8] = {};
-	u32 opens, lens[2], pos;
+	u32 opens = 0, lens[2], pos;
 	s64 ret = ctx->ret;
+	u64 sock = 0;
 	bool told, checked;
 
 	if (!c || !d || !d->kind || d->kind >= K_MAX)
@@ -307,16 +412,22 @@ int on_call(struct sys_exit_ctx *ctx)
 			bpf_probe_read_user(&e->flags, 8, (void *)arg(args, d->number));
 			bpf_probe_read_user(&e->mode, 4, (void *)arg(args, d->number) + 8);
 		}
-		f = file_of(t, ret);
 		opens = c->host_opens;
 		if (w.cg)
 			opens = p ? p->opens : 0;
-		if (!f)
-			goto filtered;
-		told = told && open_wanted(opens, e->flags, s, f);
-		checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
-		if (!told && !checked)
-			goto filtered;
+		if (ret < 0) {
+			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(s, arg(args, d->path), ret))
+				goto filtered;
+			checked = false;
+		} else {
+			f = file_of(t, ret);
+			if (!f)
+				goto filtered;
+			told = told && open_wanted(opens, e->flags, s, f);
+			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
+			if (!told && !checked)
+				goto filtered;
+		}
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
 		e->fd = arg(args, d->fd);
 		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
@@ -364,12 +475,18 @@ int on_call(struct sys_exit_ctx *ctx)
 		off = put(s, off, pos, &e->path, &e->h.flags);
 	}
 	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
-		struct socket *sock = CAST(socket, L(f, private_data));
-		struct sock *sk = L(sock, sk);
-		if (sk)
+		struct socket *so = CAST(socket, L(f, private_data));
+		struct sock *sk = L(so, sk);
+		R(&sock, so, sk); /* as a number */
+		if (sk) {
 			address(e, sk);
+			e->state = L(sk, __sk_common.skc_state);
+		}
 	}
-	if (d->path != NOTHING) {
+	if (f && (d->how & HOW_OPEN)) {
+		if ((opens & 16) && d->path != NOTHING)
+			off = put_text(s, off, arg(args, d->path), &e->path2);
+	} else if (d->path != NOTHING) {
 		if (d->how & HOW_SOCKET) {
 			if (arg(args, d->path))
 				off = sockaddr(s, off, e, arg(args, d->path));
@@ -390,6 +507,20 @@ int on_call(struct sys_exit_ctx *ctx)
 			off = put_named(s, off, &at, lens);
 			e->base2 = lens[0];
 			e->path2 = lens[1];
+		}
+	}
+	if ((d->how & HOW_MSG) && d->path == NOTHING) {
+		u64 peer = 0;
+		bpf_probe_read_user(&peer, 8, (void *)arg(args, d->dir)); /* msg_name */
+		if (peer)
+			off = sockaddr(s, off, e, peer);
+	}
+	if (d->how & (HOW_DATA | HOW_MSG)) {
+		if (!message(e, sock, d->kind, c->data ? FEW : 1))
+			goto filtered;
+		if (c->data) {
+			e->data = put_data(s, off, arg(args, d->dir), ret, (c->data & 0xffff) | (d->how & HOW_MSG ? (d->how & HOW_DATA ? 2 : 1) : 0) << 16);
+			off += e->data;
 		}
 	}
 	off &= BUF_DATA - 1;
