@@ -3,6 +3,7 @@
 # make test     runs all tests, those with real engines too (as root)
 # make cosign   builds cosign, which tests of signatures use (minutes, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
+# make node     tries the gates and the enforcer on a real node (kubelet, containerd 2), which it builds once
 # make containerd tries the gates of a node in containerd 2, which it builds
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
@@ -15,7 +16,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test cosign kubernetes containerd bench accuracy fuzz cross clean
+.PHONY: build demo test cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -32,6 +33,12 @@ cosign:
 
 kubernetes:
 	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
+node:
+	cd e2e/kubernetes && $(GO) vet -tags node ./... && $(GO) test -tags node -timeout 25m -count 1 -run '^TestNode' .
+
+node-built: # does its binary lie in the cache?
+	@cd e2e/kubernetes && SEKISHO_NODE_BUILT=1 $(GO) test -tags node -count 1 -run '^$$' . >/dev/null
 
 containerd:
 	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +84,8 @@ type Answer struct {
 	Facts   []string            // versions of the facts that were judged; empty where nothing was known
 	Latency time.Duration
 
-	feeds [][]sekisho.Feed // that the facts were made with
+	feeds   [][]sekisho.Feed // that the facts were made with
+	unknown []error          // why nothing could be learned of an image
 }
 
 // Gate decides. It is safe for use by several goroutines.
@@ -107,15 +109,15 @@ func New(o Options) *Gate {
 func (g *Gate) Decide(ctx context.Context, q Question) (*Answer, error) {
 	start := g.Now()
 	rules := g.Rules()
-	a := &Answer{Result: sekisho.Allow, Images: make([]*sekisho.Decision, len(q.Images)), Facts: make([]string, len(q.Images)), feeds: make([][]sekisho.Feed, len(q.Images))}
+	a := &Answer{Result: sekisho.Allow, Images: make([]*sekisho.Decision, len(q.Images)), Facts: make([]string, len(q.Images)), feeds: make([][]sekisho.Feed, len(q.Images)), unknown: make([]error, len(q.Images))}
 	verdicts := make([]*assurance.Verdict, len(q.Images))
 	var wait sync.WaitGroup
 	for i := range q.Images {
 		if len(q.Images) == 1 {
-			verdicts[i], a.Facts[i], a.feeds[i] = g.judge(ctx, &q.Images[i], rules, start)
+			verdicts[i] = g.judge(ctx, a, i, &q.Images[i], rules, start)
 			continue
 		}
-		wait.Go(func() { verdicts[i], a.Facts[i], a.feeds[i] = g.judge(ctx, &q.Images[i], rules, start) })
+		wait.Go(func() { verdicts[i] = g.judge(ctx, a, i, &q.Images[i], rules, start) })
 	}
 	wait.Wait()
 	for i, v := range verdicts {
@@ -126,16 +128,17 @@ func (g *Gate) Decide(ctx context.Context, q Question) (*Answer, error) {
 	return a, g.note(q, a, start)
 }
 
-// judge judges one image by what is known of it, after it was looked at when
-// nothing is.
-func (g *Gate) judge(ctx context.Context, i *Image, rules Rules, now time.Time) (*assurance.Verdict, string, []sekisho.Feed) {
+// judge judges image n of an answer by what is known of it, after it was looked
+// at when nothing is.
+func (g *Gate) judge(ctx context.Context, a *Answer, n int, i *Image, rules Rules, now time.Time) *assurance.Verdict {
 	request := i.Request
 	request.Now, request.Reference = now, i.Reference
 	if i.Digest != "" && g.Scanner != nil && g.Facts.Version(i.Digest) == "" {
-		_ = g.flight.do(ctx, string(i.Digest), func(ctx context.Context) error { return g.Scanner.Scan(ctx, cmp.Or(i.Source, i.Reference), i.Digest) }) // unknown stays unknown, and the policy says what that means
+		a.unknown[n] = g.flight.do(ctx, string(i.Digest), func(ctx context.Context) error { return g.Scanner.Scan(ctx, cmp.Or(i.Source, i.Reference), i.Digest) }) // unknown stays unknown, and the policy says what that means
 	}
 	index, version := g.index(i.Digest, rules.Exceptions)
-	return assurance.Evaluate(rules.Policies, index, &request), version, index.Feeds()
+	a.Facts[n], a.feeds[n] = version, index.Feeds()
+	return assurance.Evaluate(rules.Policies, index, &request)
 }
 
 // index returns the facts of a digest ready to be judged.
@@ -169,6 +172,16 @@ func worse(a, b string) string {
 	return sekisho.Allow
 }
 
+// maxWords bounds what an entry says about a scan that failed, in bytes.
+const maxWords = 1000
+
+func cut(s string) string {
+	if len(s) > maxWords {
+		return strings.ToValidUTF8(s[:maxWords], "") + "…"
+	}
+	return s
+}
+
 // maxNoted is how many reasons of one image the audit log keeps.
 const maxNoted = 300
 
@@ -187,6 +200,9 @@ func (g *Gate) note(q Question, a *Answer, start time.Time) error {
 		}
 		if e.Action == "" {
 			e.Action = "admit"
+		}
+		if err := a.unknown[i]; err != nil {
+			e.Details["scan"] = cut(err.Error())
 		}
 		for k, v := range q.Details {
 			e.Details[k] = v

@@ -131,6 +131,17 @@ func TestOneScan(t *testing.T) {
 	}
 }
 
+// TestScanFails holds that the audit log tells why an image stayed unknown.
+func TestScanFails(t *testing.T) {
+	l := &log{}
+	s := &scanner{release: make(chan struct{})}
+	close(s.release)
+	g := gate(t, &known{images: map[sekisho.Digest]*fact.Image{}}, s, l)
+	if a := ask(t, g, digest(5)); a.Result != sekisho.Deny || l.entries[0].Details["scan"] != "no such image" {
+		t.Errorf("it says %s and notes %+v", a.Result, l.entries)
+	}
+}
+
 // TestDeadline holds that a scan that takes too long leaves the image unknown,
 // and that its result serves the next who asks.
 func TestDeadline(t *testing.T) {

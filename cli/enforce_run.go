@@ -284,6 +284,8 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: names[:min(len(names), maxNames)]}
+	o.Pins, o.State = string(s.Pin), s.State
+	o.Loss = sensor.Loss{After: time.Duration(s.LossAfter), Open: s.OnLoss == settings.LossOpen, Strict: s.Deny.OnTimeout == "deny"}
 	if set.Uses("proc.env") || set.Uses("proc.aenv") {
 		o.Env = 4096
 	}

@@ -70,7 +70,7 @@ func startEnforcer(t *testing.T, env map[string]string, yaml string) *enforcer {
 	t.Helper()
 	dir := t.TempDir()
 	e := &enforcer{t: t, dir: dir, env: env, config: filepath.Join(dir, "enforce.yaml")}
-	must(t, os.WriteFile(e.config, []byte("state: state\nprofiles: profiles\n"+yaml), 0o600))
+	must(t, os.WriteFile(e.config, []byte("state: state\nprofiles: profiles\npin: false\n"+yaml), 0o600))
 	e.start(env)
 	t.Cleanup(func() {
 		e.stop()
@@ -354,7 +354,7 @@ func daemon(t *testing.T, program, dir string, env map[string]string) *exec.Cmd 
 func TestCanary(t *testing.T) {
 	s := newStage(t)
 	program, dir := binary(t), t.TempDir()
-	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\nmode: audit\n"), 0o600))
+	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\npin: false\nmode: audit\n"), 0o600))
 	sekisho := func(args ...string) (string, int) {
 		cmd := exec.Command(program, append(append([]string{"enforce"}, args...), "--config", dir+"/enforce.yaml")...)
 		cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.env["DOCKER_HOST"])
@@ -386,7 +386,7 @@ func TestCanary(t *testing.T) {
 func TestHungEnforcer(t *testing.T) {
 	s := newStage(t)
 	program, dir := binary(t), t.TempDir()
-	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\nmode: enforce\n"), 0o600))
+	must(t, os.WriteFile(dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\npin: false\nmode: enforce\n"), 0o600))
 	run := daemon(t, program, dir, s.env)
 	must(t, engine(s.env, "run", "-d", "--name", "held", "--network=none", "actors:1.0", "/bin/busybox", "sleep", "600"))
 	t.Cleanup(func() { must(t, engine(s.env, "rm", "-f", "held")) })

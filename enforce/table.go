@@ -28,6 +28,7 @@ type entry struct {
 	firstSeen time.Time
 	lastSeen  time.Time
 	ended     time.Time
+	told      bool     // the kernel knows how it is treated
 	stops     []string // what the kernel stops: drift, and kinds of the profile
 	trouble   string   // why it could not be told
 	canary    bool     // it is ours, and proves that it is stopped
@@ -177,20 +178,20 @@ func (e *Enforcer) treat(x *entry) {
 		}
 	}
 	x.mu.Lock()
-	was := len(x.stops) > 0
+	told := x.told && len(x.stops) == 0 // a container that may do everything is told once: then the kernel knows that it is known
 	x.canary = canary
 	x.treat, x.service, x.mode, x.matcher, x.profile = t, service, mode, m, ""
 	if p != nil {
 		x.profile = p.Name
 	}
 	x.mu.Unlock()
-	if o.none() && !was {
+	if o.none() && told {
 		return
 	}
 	err := e.Sensor.Forbid(c, o)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.stops, x.trouble = nil, ""
+	x.told, x.stops, x.trouble = err == nil, nil, ""
 	if err != nil {
 		x.trouble = err.Error()
 		e.Logger.Error("not all is stopped", "container", c.ID, "error", err)

@@ -33,13 +33,20 @@ type cluster struct {
 	roots  *x509.CertPool
 	ca     *pair
 	stop   []func()
-	tested string // the binary under test
+	tested string   // the binary under test
+	flags  []string // of the API server, that a node needs
+	names  []net.IP // of the API server, that a node needs
+	node   *node    // nil without the tag node
+	ended  chan string
 }
 
 var shared *cluster
 
 func TestMain(m *testing.M) {
 	code := 1
+	if os.Getenv("SEKISHO_NODE_BUILT") != "" { // asks, and starts nothing
+		os.Exit(built())
+	}
 	var err error
 	if shared, err = start(); err == nil {
 		code = m.Run()
@@ -54,27 +61,36 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// built is the exit status that tells whether all is there that start would
+// build: 0 if so.
+func built() int {
+	for _, find := range []func() (string, error){kept, containerdKept} {
+		name, err := find()
+		if _, missing := os.Stat(name); err != nil || missing != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+// kept is where the server is.
+func kept() (string, error) {
+	return cached(program, "go.mod", "go.sum", "testkube/main.go", "testkube/node.go")
+}
+
+// containerdKept is where containerd and its tools are.
+func containerdKept() (string, error) {
+	return cached("containerd", "../containerd/go.mod", "../containerd/go.sum")
+}
+
 // testkube builds the server, once for one state of its sources.
 func testkube() (string, error) {
 	if name := os.Getenv("TESTKUBE"); name != "" {
 		return name, nil
 	}
-	h := sha256.New()
-	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH)
-	for _, name := range []string{"go.mod", "go.sum", "testkube/main.go"} {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return "", err
-		}
-		h.Write(data)
-	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	name := filepath.Join(base, "sekisho-e2e", "testkube-"+hex.EncodeToString(h.Sum(nil))[:16])
-	if _, err := os.Stat(name); err == nil {
-		return name, nil
+	name, err := kept()
+	if _, missing := os.Stat(name); err != nil || missing == nil {
+		return name, err
 	}
 	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
 	if err != nil {
@@ -84,15 +100,31 @@ func testkube() (string, error) {
 	const at = "k8s.io/component-base/version"
 	minor := strings.Split(v, ".")[1]
 	fmt.Fprintln(os.Stderr, "building", name)
-	return name, build(name, "./testkube", fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s -X %[1]s.gitTreeState=clean", at, v, minor), ".")
+	return name, build(name, "./testkube", tags, fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=1 -X %[1]s.gitMinor=%[3]s -X %[1]s.gitTreeState=clean", at, v, minor), ".")
+}
+
+// cached is where a program is kept that is built once for one state of its
+// sources, below the user's cache directory.
+func cached(name string, sources ...string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH)
+	for _, source := range sources {
+		data, err := os.ReadFile(source)
+		if err != nil {
+			return "", err
+		}
+		h.Write(data)
+	}
+	base, err := os.UserCacheDir()
+	return filepath.Join(base, "sekisho-e2e", name+"-"+hex.EncodeToString(h.Sum(nil))[:16]), err
 }
 
 // build builds a program into a file.
-func build(name, pkg, ldflags, dir string) error {
+func build(name, pkg, tags, ldflags, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
-	c := exec.Command("go", "build", "-ldflags", ldflags, "-o", name+".new", pkg)
+	c := exec.Command("go", "build", "-tags", tags, "-ldflags", ldflags, "-o", name+".new", pkg)
 	c.Dir, c.Stderr, c.Env = dir, os.Stderr, append(os.Environ(), "CGO_ENABLED=0")
 	if err := c.Run(); err != nil {
 		return fmt.Errorf("build %s: %w", pkg, err)
@@ -110,9 +142,9 @@ func start() (c *cluster, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = &cluster{dir: dir, roots: x509.NewCertPool(), stop: []func(){func() { os.RemoveAll(dir) }}}
+	c = &cluster{dir: dir, ended: make(chan string, 100), roots: x509.NewCertPool(), stop: []func(){func() { os.RemoveAll(dir) }}}
 	c.tested = filepath.Join(dir, "sekisho")
-	if err := build(c.tested, "./cmd/sekisho", "-s -w", "../.."); err != nil {
+	if err := build(c.tested, "./cmd/sekisho", "", "-s -w", "../.."); err != nil {
 		return c, err
 	}
 	if err := c.keys(); err != nil {
@@ -129,14 +161,17 @@ func start() (c *cluster, err error) {
 	if err := os.WriteFile(at("audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return c, err
 	}
-	if err := c.run("kube-apiserver", server, "kube-apiserver", "--etcd-servers="+u+etcd, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port="+api,
-		"--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true", "--authorization-mode=Node,RBAC",
-		"--client-ca-file="+at("ca.crt"), "--tls-cert-file="+at("api.crt"), "--tls-private-key-file="+at("api.key"),
-		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file="+at("api.key"), "--service-account-signing-key-file="+at("api.key"),
-		"--audit-policy-file="+at("audit.yaml"), "--audit-log-path="+at("audit.log")); err != nil {
+	if err := c.run("kube-apiserver", server, append([]string{"kube-apiserver", "--etcd-servers=" + u + etcd, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--secure-port=" + api,
+		"--endpoint-reconciler-type=none", "--allow-privileged=true", "--authorization-mode=Node,RBAC",
+		"--client-ca-file=" + at("ca.crt"), "--tls-cert-file=" + at("api.crt"), "--tls-private-key-file=" + at("api.key"),
+		"--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=" + at("api.key"), "--service-account-signing-key-file=" + at("api.key"),
+		"--audit-policy-file=" + at("audit.yaml"), "--audit-log-path=" + at("audit.log")}, c.flags...)...); err != nil {
 		return c, err
 	}
-	return c, c.ready()
+	if err := c.ready(); err != nil {
+		return c, err
+	}
+	return c, c.join(server)
 }
 
 const auditPolicy = `
@@ -161,10 +196,15 @@ func (c *cluster) run(name, program string, args ...string) error {
 	if err := p.Start(); err != nil {
 		return err
 	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		c.ended <- fmt.Sprintf("%s ended: %v", name, p.Wait())
+	}()
 	c.stop = append(c.stop, func() {
 		_ = p.Process.Signal(os.Interrupt)
 		late := time.AfterFunc(10*time.Second, func() { _ = p.Process.Kill() })
-		_ = p.Wait()
+		<-gone
 		late.Stop()
 		out.Close()
 	})
@@ -179,9 +219,24 @@ func (c *cluster) ready() error {
 		if last = admin.do("GET", "/readyz", "", nil); last.code == 200 {
 			return nil
 		}
+		if len(c.ended) > 0 {
+			break
+		}
 	}
-	tail, _ := os.ReadFile(filepath.Join(c.dir, "kube-apiserver.log"))
-	return fmt.Errorf("the API server does not become ready: %v\n%s", last, tail[max(0, len(tail)-3000):])
+	return fmt.Errorf("the API server does not become ready: %v\n%s", last, c.tails())
+}
+
+// tails is what the parts of the cluster said last, and which have ended.
+func (c *cluster) tails() (text string) {
+	for len(c.ended) > 0 {
+		text += <-c.ended + "\n"
+	}
+	names, _ := filepath.Glob(filepath.Join(c.dir, "*.log"))
+	for _, name := range names {
+		data, _ := os.ReadFile(name)
+		text += filepath.Base(name) + ":\n" + string(data[max(0, len(data)-2000):]) + "\n"
+	}
+	return text
 }
 
 // wait is between two looks at something that another process does.
@@ -219,7 +274,10 @@ func (c *cluster) keys() (err error) {
 		return err
 	}
 	c.roots.AddCert(c.ca.certificate)
-	_, err = c.issue("api", &x509.Certificate{Subject: pkix.Name{CommonName: "api"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
+	if err := c.prepare(); err != nil {
+		return err
+	}
+	_, err = c.issue("api", &x509.Certificate{Subject: pkix.Name{CommonName: "api"}, IPAddresses: append(c.names, net.IPv4(127, 0, 0, 1)), DNSNames: []string{"localhost"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}, c.ca)
 	return err
 }

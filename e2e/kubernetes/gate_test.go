@@ -1,16 +1,11 @@
 package kubernetes_test
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,100 +13,6 @@ import (
 	"sync"
 	"testing"
 )
-
-// images is a registry that serves images made by the tests.
-type images struct {
-	*httptest.Server
-	mu    sync.Mutex
-	blobs map[string][]byte // by digest
-	types map[string]string // media types of manifests, by digest
-	tags  map[string]string // digests, by name:tag
-
-	release chan struct{} // closed when what hangs may end
-}
-
-func newRegistry(t *testing.T) *images {
-	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, release: make(chan struct{})}
-	r.Server = httptest.NewServer(r)
-	t.Cleanup(r.Close)
-	t.Cleanup(func() { close(r.release) })
-	return r
-}
-
-// host is the registry as images name it.
-func (r *images) host() string { return strings.TrimPrefix(r.URL, "http://") }
-
-func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	path := strings.TrimPrefix(q.URL.Path, "/v2/")
-	if path == "" {
-		return
-	}
-	name, what, isManifest := strings.Cut(path, "/manifests/")
-	if !isManifest {
-		_, what, _ = strings.Cut(path, "/blobs/")
-	}
-	if what == "hangs" { // as a registry that is overloaded does
-		<-r.release
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	digest := what
-	if d, ok := r.tags[name+":"+what]; ok && isManifest {
-		digest = d
-	}
-	data, ok := r.blobs[digest]
-	if !ok {
-		http.NotFound(w, q)
-		return
-	}
-	if isManifest {
-		w.Header().Set("Content-Type", r.types[digest])
-	}
-	w.Header().Set("Docker-Content-Digest", digest)
-	w.Header().Set("Content-Length", fmt.Sprint(len(data)))
-	_, _ = w.Write(data)
-}
-
-func (r *images) blob(data []byte) (digest string) {
-	sum := sha256.Sum256(data)
-	digest = "sha256:" + hex.EncodeToString(sum[:])
-	r.mu.Lock()
-	r.blobs[digest] = data
-	r.mu.Unlock()
-	return digest
-}
-
-// push makes an image of Alpine with packages, and returns its digest.
-func (r *images) push(name, tag string, packages ...string) string {
-	var layer, packed bytes.Buffer
-	w := tar.NewWriter(&layer)
-	file := func(path, text string) {
-		_ = w.WriteHeader(&tar.Header{Name: path, Mode: 0o644, Size: int64(len(text)), Typeflag: tar.TypeReg})
-		_, _ = w.Write([]byte(text))
-	}
-	installed := ""
-	for _, p := range packages {
-		installed += "P:" + p + "\nV:1.0-r0\nA:x86_64\nL:MIT\n\n"
-	}
-	file("etc/os-release", "ID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME=\"Alpine Linux v3.22\"\n")
-	file("lib/apk/db/installed", installed)
-	_ = w.Close()
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(layer.Bytes())
-	_ = z.Close()
-	diff := sha256.Sum256(layer.Bytes())
-	l := r.blob(packed.Bytes())
-	configuration, _ := json.Marshal(map[string]any{"os": "linux", "architecture": "amd64", "config": map[string]any{"User": "10001"}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(diff[:])}}})
-	c := r.blob(configuration)
-	const media = "application/vnd.oci.image."
-	m, _ := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": media + "manifest.v1+json", "config": map[string]any{"mediaType": media + "config.v1+json", "digest": c, "size": len(configuration)},
-		"layers": []any{map[string]any{"mediaType": media + "layer.v1.tar+gzip", "digest": l, "size": packed.Len()}}})
-	d := r.blob(m)
-	r.mu.Lock()
-	r.types[d], r.tags[name+":"+tag] = media+"manifest.v1+json", d
-	r.mu.Unlock()
-	return d
-}
 
 // gate is a running sekisho admit serve.
 type gate struct {
@@ -154,14 +55,14 @@ audit: audit
 namespace: gatehouse
 deadline: 4s
 pin: pods
-resolve: {insecure: ["127.0.0.1:*"], ttl: 1s}
+resolve: {insecure: ["%s"], ttl: 1s}
 scopes:
   - {name: soft, namespaces: [soft, kube-system], failure: open, deadline: 2s, sessions: {action: warn}}
 sessions: {action: deny, users: [oncall]}
 nodes: {action: deny}
 break_glass:
   - {groups: [sre], namespaces: [shop], until: 2099-01-01T00:00:00Z, reason: incident, owner: operations}
-`, g.port, g.health)
+`, g.port, g.health, registry.host())
 	if !strings.Contains(more, "certificate:") {
 		more += "\ncertificate: {directory: keys, names: [127.0.0.1]}\n"
 	}

@@ -20,6 +20,7 @@ import (
 	"sekisho/enforce/container"
 	"sekisho/enforce/drift"
 	"sekisho/enforce/fanotify"
+	"sekisho/enforce/profile"
 	"sekisho/enforce/sensor"
 	"sekisho/enforce/settings"
 )
@@ -59,6 +60,9 @@ var bits = []struct {
 // Open attaches.
 func Open(o Options) (*Kernel, error) {
 	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, made: map[sensor.Mode]bool{}, mounts: make(chan mount, 1024)}
+	if o.Settings.Mode == profile.Enforce { // nobody else will know a container that begins while we are away
+		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)) + 1
+	}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
@@ -126,21 +130,23 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 	k.each = each
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	asked, silent := context.WithCancel(context.WithoutCancel(ctx)) // the guard answers until the killer knows that it does not
+	defer silent()
 	var group sync.WaitGroup
 	errs := make(chan error, 2)
 	if k.guard != nil {
 		group.Go(func() {
 			defer cancel()
-			errs <- k.guard.Run(ctx)
+			errs <- k.guard.Run(asked)
 		})
-		group.Go(func() { k.markMounts(ctx) })
+		group.Go(func() { k.markMounts(asked) })
 	}
 	k.running()
 	if err := k.sensor.Sweep(); err != nil {
 		return err
 	}
 	err := k.sensor.Run(ctx, k.hear)
-	cancel()
+	silent()
 	group.Wait()
 	close(errs)
 	for e := range errs {
@@ -217,14 +223,18 @@ func (k *Kernel) find(pid int) *sekisho.Container {
 	return nil
 }
 
-// Forbid puts a container under a policy of the kernel.
-func (k *Kernel) Forbid(c *sekisho.Container, o enforce.Orders) error {
-	mode := sensor.Mode(0)
+func modeOf(origins []string) (m sensor.Mode) {
 	for _, b := range bits {
-		if slices.Contains(o.Origins, b.origin) {
-			mode |= b.mode
+		if slices.Contains(origins, b.origin) {
+			m |= b.mode
 		}
 	}
+	return m
+}
+
+// Forbid puts a container under a policy of the kernel.
+func (k *Kernel) Forbid(c *sekisho.Container, o enforce.Orders) error {
+	mode := modeOf(o.Origins)
 	k.mu.Lock()
 	if mode == 0 {
 		delete(k.watched, c.ID)

@@ -88,7 +88,7 @@ func (s *Sensor) asked(p part) bool {
 func (s *Sensor) inUse() Mode {
 	mode := s.policies[0].Mode | s.trial
 	for _, a := range s.assigned {
-		mode |= s.policies[a.policy].Mode
+		mode |= s.policies[a.Policy].Mode
 	}
 	return mode
 }
@@ -115,29 +115,63 @@ func (s *Sensor) attachAll() {
 		switch asked := s.asked(p); {
 		case !asked:
 			f.State = NotAsked
-			if l != nil {
-				l.Close()
-				delete(s.links, p.feature)
-			}
+			s.detach(p.feature)
 		case l == nil:
 			err := s.refused[p.feature]
 			if err == nil {
-				l, err = s.attach(p)
+				err = s.keep(p)
 			}
 			if err != nil {
 				s.refused[p.feature] = err
 				f.State, f.Why = NotSupported, why(err)
-			} else {
-				s.links[p.feature] = l
 			}
 		}
+		f.Unpinned = s.unpinned[p.feature]
 		features = append(features, f)
 	}
-	s.features, s.mode = features, s.inUse()
+	s.features, s.mode = append(features, s.outlives()), s.inUse()
 	s.loadedAll()
 }
 
+// outlives is the feature that programs and maps stay when the sensor ends.
+func (s *Sensor) outlives() Feature {
+	f := Feature{Name: "pinned", State: OK}
+	switch {
+	case s.o.Pins == "":
+		f.State = NotAsked
+	case s.pins == nil || s.unpinned[""] != "":
+		f.State, f.Why = NotSupported, s.unpinned[""]
+	}
+	return f
+}
+
+// keep attaches a part and, once the sensor has taken over, pins it.
+func (s *Sensor) keep(p part) error {
+	l, err := s.attach(p)
+	if err != nil {
+		return err
+	}
+	s.links[p.feature] = l
+	if s.settled {
+		s.pinLink(p.feature)
+	}
+	return nil
+}
+
+func (s *Sensor) detach(feature string) {
+	if s.settled {
+		s.pins.Drop(s.generation, feature)
+	}
+	if l := s.links[feature]; l != nil {
+		l.Close()
+		delete(s.links, feature)
+	}
+}
+
 func (s *Sensor) attach(p part) (link.Link, error) {
+	if l := s.adopt(p); l != nil {
+		return l, nil
+	}
 	prog := s.loaded[p.program]
 	if prog == nil {
 		spec, err := s.object(p.object)
@@ -184,6 +218,29 @@ func tracefs() error {
 	}
 	if err := unix.Mount("tracefs", "/sys/kernel/tracing", "tracefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount tracefs at /sys/kernel/tracing: %w", err)
+	}
+	return nil
+}
+
+// describeNames writes the names whose opens are told, and only those.
+func (s *Sensor) describeNames() error {
+	want := map[uint64]bool{}
+	for _, name := range s.o.Names {
+		want[fnv1a(name)] = true
+		if err := s.maps["names"].Put(fnv1a(name), uint8(1)); err != nil {
+			return fmt.Errorf("write the name %q: %w", name, err)
+		}
+	}
+	var old []uint64
+	var k uint64
+	var v uint8
+	for it := s.maps["names"].Iterate(); it.Next(&k, &v); {
+		if !want[k] {
+			old = append(old, k)
+		}
+	}
+	for _, k := range old {
+		_ = s.maps["names"].Delete(k)
 	}
 	return nil
 }

@@ -19,48 +19,57 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/pin"
 )
 
 // Sensor listens until it is closed.
 type Sensor struct {
-	o        Options
-	maps     map[string]*ebpf.Map
-	cache    *btf.Cache           // the kernel's types, while programs are loaded
-	direct   bool                 // this kernel takes the objects with direct loads
-	refused  map[string]error     // features that this kernel refused
-	links    map[string]link.Link // by feature
-	loaded   map[string]*ebpf.Program
-	objects  map[string]*ebpf.CollectionSpec // while programs are loaded
-	callName [512]string
-	programs []*ebpf.Program
-	features []Feature
-	config   []byte // the map of that name, in memory
-	critical *ring
-	bulk     *ring
-	stop     int // an eventfd
-	epoll    int
-	tree     *tree
-	lost     [64]uint64 // that were told
-	seq      uint64
-	expected map[uint32]uint64 // the last number of each CPU
-	gap      bool              // a number was missing
-	untold   bool              // there were events since the losses were looked at
-	told     time.Time
-	boot     time.Duration
-	bootAt   time.Time
-	names    *names
-	mu       sync.Mutex // of what follows
-	policies map[uint32]Policy
-	assigned map[string]assignment // by container
-	rules    map[uint32]*written   // by number
-	trial    Mode                  // as if a policy had it
-	mode     Mode                  // what was in use when the hooks were attached
+	o          Options
+	maps       map[string]*ebpf.Map
+	cache      *btf.Cache           // the kernel's types, while programs are loaded
+	direct     bool                 // this kernel takes the objects with direct loads
+	refused    map[string]error     // features that this kernel refused
+	links      map[string]link.Link // by feature
+	loaded     map[string]*ebpf.Program
+	objects    map[string]*ebpf.CollectionSpec // while programs are loaded
+	callName   [512]string
+	programs   []*ebpf.Program
+	features   []Feature
+	config     []byte // the map of that name, in memory
+	critical   *ring
+	bulk       *ring
+	stop       int // an eventfd
+	epoll      int
+	tree       *tree
+	seq        uint64
+	expected   map[uint32]uint64 // the last number of each CPU
+	gap        bool              // a number was missing
+	untold     bool              // there were events since the losses were looked at
+	told       time.Time
+	boot       time.Duration
+	bootAt     time.Time
+	names      *names
+	mu         sync.Mutex // of what follows
+	policies   map[uint32]Policy
+	assigned   map[string]assignment // by container
+	rules      map[uint32]*written   // by number
+	idle       []uint32              // of those that no container is under, the oldest first
+	trial      Mode                  // as if a policy had it
+	mode       Mode                  // what was in use when the hooks were attached
+	pins       *pin.Store        // nil where nothing outlives the sensor
+	unpinned   map[string]string // why, by feature; "" for all
+	generation pin.Generation
+	settled    bool
+	outlived   *Outlived
+	reading    []byte      // the map of the reader, in memory
+	reader     *reader     // what outlives the sensor of its reading
+	lost       *[64]uint64 // that were told
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -76,6 +85,9 @@ func Open(o Options) (*Sensor, error) {
 
 func (s *Sensor) open() error {
 	_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}) // kernels before 5.11
+	if err := s.takePins(); err != nil {
+		return err
+	}
 	var err error
 	if s.objects, err = s.choose(); err != nil {
 		return err
@@ -103,6 +115,9 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 		return nil, err
 	}
 	if err := s.makeMaps(proc); err != nil {
+		return nil, err
+	}
+	if err := s.number(); err != nil {
 		return nil, err
 	}
 	if p, err := s.load(proc, "on_exec"); err == nil {
@@ -173,7 +188,7 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 		if s.maps[name] != nil || strings.HasPrefix(name, ".") {
 			continue
 		}
-		made, err := ebpf.NewMap(m)
+		made, err := s.pins.Map(name, m)
 		if err != nil {
 			if errors.Is(err, os.ErrPermission) {
 				return sekisho.Errorf(sekisho.Forbidden, "make the map %s: %w", name, err).WithHint("run it as root, or with CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN")
@@ -197,6 +212,11 @@ func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, er
 			delete(one.Programs, k)
 		}
 	}
+	if v := one.Variables["generation"]; v != nil {
+		if err := v.Set(s.generation.Number); err != nil {
+			return nil, fmt.Errorf("number the programs: %w", err)
+		}
+	}
 	replace := map[string]*ebpf.Map{}
 	for k := range one.Maps {
 		if s.maps[k] != nil {
@@ -216,28 +236,22 @@ func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, er
 
 // configure writes what the programs read on every event.
 func (s *Sensor) configure() error {
-	page := os.Getpagesize()
-	mem, err := unix.Mmap(s.maps["config"].FD(), 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return fmt.Errorf("map the configuration: %w", err)
-	}
-	s.config = mem
 	host, err := hostMounts()
 	if err != nil {
 		return err
 	}
 	c := s.shared()
-	*c = configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid())}
+	v := configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid()), Generation: c.Generation}
 	if s.o.Containers.V1() {
-		c.V1 = 1
+		v.V1 = 1
 	}
-	if c.Caps = s.o.Capabilities; c.Caps == 0 {
-		c.Caps = escapes
+	if v.Caps = s.o.Capabilities; v.Caps == 0 {
+		v.Caps = escapes
 	}
-	for _, name := range s.o.Names {
-		if err := s.maps["names"].Put(fnv1a(name), uint8(1)); err != nil {
-			return fmt.Errorf("write the name %q: %w", name, err)
-		}
+	s.o.Loss.write(&v)
+	*c = v
+	if err := s.describeNames(); err != nil {
+		return err
 	}
 	if err := s.describeCalls(); err != nil {
 		return err
@@ -266,9 +280,10 @@ func (s *Sensor) rings() error {
 	for _, r := range []struct {
 		name string
 		to   **ring
-	}{{"critical", &s.critical}, {"bulk", &s.bulk}} {
+		done *uint64
+	}{{"critical", &s.critical, &s.reader.Critical}, {"bulk", &s.bulk, &s.reader.Bulk}} {
 		m := s.maps[r.name]
-		if *r.to, err = newRing(m.FD(), int(m.MaxEntries())); err != nil {
+		if *r.to, err = newRing(m.FD(), int(m.MaxEntries()), r.done); err != nil {
 			return err
 		}
 	}
@@ -334,7 +349,7 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 }
 
 // assignment is what a container is under.
-type assignment struct{ policy, rules uint32 }
+type assignment struct{ Policy, Rules uint32 }
 
 // Assign puts a container under a policy, and under rules or nil. Cgroups that
 // it makes later follow. Rules are whole in the kernel before they count.
@@ -349,6 +364,9 @@ func (s *Sensor) Assign(containerID string, policy uint32, r *Rules) error {
 	s.assigned[containerID] = a
 	if s.inUse()&^s.mode != 0 {
 		s.attachAll()
+	}
+	if err := s.maps["ids"].Put(fnv1a(containerID), a); err != nil {
+		return fmt.Errorf("keep the policy of container %s: %w", containerID, err)
 	}
 	for _, key := range s.o.Containers.Keys(containerID) {
 		if err := s.assign(key, a); err != nil {
@@ -365,10 +383,10 @@ func (s *Sensor) assign(key uint64, a assignment) error {
 	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
 		v.Container = key
 	}
-	if v.Rules != a.rules {
-		s.remember(v.Container, a.rules)
+	if v.Rules != a.Rules {
+		s.remember(v.Container, a.Rules)
 	}
-	v.Policy, v.Rules = a.policy, a.rules
+	v.Policy, v.Rules = a.Policy, a.Rules
 	return s.maps["cgroups"].Put(key, v)
 }
 
@@ -438,6 +456,7 @@ func (s *Sensor) Close() error {
 	for _, l := range s.links {
 		l.Close()
 	}
+	defer s.pins.Close()
 	for _, p := range s.programs {
 		p.Close()
 	}
@@ -446,8 +465,10 @@ func (s *Sensor) Close() error {
 			r.close()
 		}
 	}
-	if s.config != nil {
-		unix.Munmap(s.config)
+	for _, mem := range [][]byte{s.config, s.reading} {
+		if mem != nil {
+			unix.Munmap(mem)
+		}
 	}
 	for _, fd := range []int{s.stop, s.epoll} {
 		if fd >= 0 {

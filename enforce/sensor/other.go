@@ -42,3 +42,9 @@ func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }
 
 // Close does nothing.
 func (*Sensor) Close() error { return nil }
+
+// Outlived returns nothing.
+func (*Sensor) Outlived() *Outlived { return nil }
+
+// Unpin does nothing.
+func Unpin(string) (int, error) { return 0, nil }

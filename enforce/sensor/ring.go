@@ -22,8 +22,9 @@ type ring struct {
 	written  *uint64
 	mask     uint64
 	at       uint64
-	limit    uint64 // how far it was written when we looked last
-	torn     []byte // a copy of a record that goes round the end of data
+	limit    uint64  // how far it was written when we looked last
+	done     *uint64 // how far it was handed on: outlives a crash, where read lags behind
+	torn     []byte  // a copy of a record that goes round the end of data
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 	ringDiscard = 1 << 30
 )
 
-func newRing(fd, size int) (*ring, error) {
+func newRing(fd, size int, done *uint64) (*ring, error) {
 	page := os.Getpagesize()
 	consumer, err := unix.Mmap(fd, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -43,9 +44,14 @@ func newRing(fd, size int) (*ring, error) {
 		unix.Munmap(consumer)
 		return nil, fmt.Errorf("map a ring's writing side: %w", err)
 	}
-	r := &ring{fd: fd, consumer: consumer, producer: producer, data: producer[page:], mask: uint64(size - 1)}
+	r := &ring{fd: fd, consumer: consumer, producer: producer, data: producer[page:], mask: uint64(size - 1), done: done}
 	r.read, r.written = (*uint64)(unsafe.Pointer(&consumer[0])), (*uint64)(unsafe.Pointer(&producer[0]))
 	r.at = atomic.LoadUint64(r.read)
+	if d := *done; d > r.at && d <= atomic.LoadUint64(r.written) {
+		r.at = d
+		r.release()
+	}
+	*done, r.limit = r.at, r.at
 	return r, nil
 }
 
@@ -83,6 +89,7 @@ func (r *ring) join(pos uint64, n int) []byte {
 // next gives the place of the record that peek returned back.
 func (r *ring) next(record []byte) {
 	r.at += (uint64(len(record)) + 8 + 7) &^ 7
+	*r.done = r.at
 }
 
 // release tells the kernel how far it may write again.
@@ -92,3 +99,6 @@ func (r *ring) close() {
 	unix.Munmap(r.consumer)
 	unix.Munmap(r.producer)
 }
+
+// waiting is how many bytes were written and not yet read.
+func (r *ring) waiting() uint64 { return atomic.LoadUint64(r.written) - r.at }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -50,11 +51,12 @@ func (s *Sensor) write(id uint32, w *written) error {
 			return err
 		}
 	}
-	return nil
+	return s.maps["rulesets"].Put(id, uint8(1)) // now they are whole
 }
 
 // erase takes rules away that nobody is under; what is not there is no matter.
 func (s *Sensor) erase(id uint32, w *written) {
+	_ = s.maps["rulesets"].Delete(id)
 	for _, k := range w.nets {
 		k.Rules = id
 		_ = s.maps["nets"].Delete(k)
@@ -70,16 +72,24 @@ func (s *Sensor) erase(id uint32, w *written) {
 	delete(s.rules, id)
 }
 
-// drop erases rules that no container is under. s.mu is held.
+// maxIdle bounds the rules that are kept for containers which may start again.
+const maxIdle = 64
+
+// drop erases the oldest rules that no container is under. s.mu is held.
 func (s *Sensor) drop() {
 	used := map[uint32]bool{}
 	for _, a := range s.assigned {
-		used[a.rules] = true
+		used[a.Rules] = true
 	}
-	for id, w := range maps.Clone(s.rules) {
-		if !used[id] {
-			s.erase(id, w)
+	s.idle = slices.DeleteFunc(s.idle, func(id uint32) bool { return used[id] || s.rules[id] == nil })
+	for _, id := range slices.Sorted(maps.Keys(s.rules)) {
+		if !used[id] && !slices.Contains(s.idle, id) {
+			s.idle = append(s.idle, id)
 		}
+	}
+	for len(s.idle) > maxIdle {
+		s.erase(s.idle[0], s.rules[s.idle[0]])
+		s.idle = s.idle[1:]
 	}
 }
 
@@ -88,6 +98,7 @@ func (s *Sensor) Sweep() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(
+		sweep[uint32, uint8](s.maps["rulesets"], func(id uint32) bool { return s.rules[id] == nil }),
 		sweep[netKey, uint32](s.maps["nets"], func(k netKey) bool { return s.rules[k.Rules] == nil }),
 		sweep[hostKey, hostValue](s.maps["hosts"], func(k hostKey) bool { return s.rules[k.Rules] == nil }),
 		sweep[pathKey, pathValue](s.maps["paths"], func(k pathKey) bool { return s.rules[k.Rules] == nil }))

@@ -32,6 +32,7 @@ const (
 // watch tells losses soon after they happened, and keeps the clock.
 func (s *Sensor) watch(f func(*sekisho.Event)) {
 	now := time.Now()
+	s.beat()
 	if s.gap || s.untold && now.Sub(s.told) > tellEvery {
 		s.gap, s.untold, s.told = false, false, now
 		s.tellLost(f)
@@ -46,6 +47,10 @@ func (s *Sensor) watch(f func(*sekisho.Event)) {
 func (s *Sensor) Run(ctx context.Context, f func(*sekisho.Event)) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := s.settle(f); err != nil {
+		return err
+	}
+	defer s.rest()
 	stop := context.AfterFunc(ctx, func() {
 		one := [8]byte{1}
 		unix.Write(s.stop, one[:])

@@ -24,10 +24,11 @@ const (
 
 // Feature is something that the sensor may be able to do on this kernel.
 type Feature struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-	Why   string `json:"why,omitempty"`
-	Taxes bool   `json:"taxes,omitempty"` // while it is on, every system call of the host costs some 40 ns more
+	Name     string `json:"name"`
+	State    string `json:"state"`
+	Why      string `json:"why,omitempty"`
+	Unpinned string `json:"unpinned,omitempty"` // why it does not outlive the sensor, where it should
+	Taxes    bool   `json:"taxes,omitempty"`    // while it is on, every system call of the host costs some 40 ns more
 }
 
 // Opens says which opened files are told.
@@ -79,6 +80,14 @@ const (
 	ReasonSocket     = "socket"
 )
 
+// Outlived says what went on while no sensor ran.
+type Outlived struct {
+	Since   time.Time // when the last one was known to live
+	Adopted []string  // features that were attached all the time
+	Read    uint64    // bytes that waited in the rings
+	Other   bool      // programs of another layout ran: what they told is lost
+}
+
 // Policy is what the kernel does for the containers of one policy.
 type Policy struct {
 	Kinds []sekisho.EventKind // that are told; execs, forks, exits and cgroups always are
@@ -96,7 +105,20 @@ type Options struct {
 	Names        []string // last parts of paths whose opens to read are told
 	Env          int      // bytes of the environment read at exec; none by default
 	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
+	Pins         string   // the directory of a bpffs where programs and maps outlive the sensor; empty for none
+	State        string   // the directory that the pins are noted to belong to
+	Loss         Loss
 	Now          func() time.Time
+	layout, made string // instead of what the objects say, for tests
+}
+
+// Loss is what the kernel's programs do while the sensor does not live: it
+// ended and is pinned, or it hangs.
+type Loss struct {
+	After   time.Duration // without a sign of life; 0: it does not matter
+	Open    bool          // nothing is killed
+	Strict  bool          // SpareLower spares nothing
+	Unknown uint32        // policy of containers that begin meanwhile, unless they were known before; 0 for the default
 }
 
 // Stats are what the kernel counted since the sensor started:

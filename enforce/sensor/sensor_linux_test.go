@@ -210,7 +210,7 @@ func TestHooksFollowContainers(t *testing.T) {
 // read whole.
 func TestTornRecord(t *testing.T) {
 	for _, n := range []uint64{8, 16, 40} { // bytes before the end where its header stands
-		r := &ring{data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
+		r := &ring{done: new(uint64), data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
 		r.at, r.limit, *r.written = 128-n, 128-n, 128-n+8+64
 		binary.LittleEndian.PutUint32(r.data[128-n:], 64)
 		want := make([]byte, 64)

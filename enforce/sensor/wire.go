@@ -87,7 +87,8 @@ type configValue struct {
 	HostWants                                     uint64
 	HostOpens, HostMntNS, V1, Env, Sleeping, Self uint32
 	Caps                                          uint64
-	Data, _                                       uint32
+	Heartbeat, LossAfter                          uint64
+	Loss, Generation, Unknown, Data               uint32
 }
 
 type counterValue struct{ Seen, Filtered, Submitted, Lost uint64 }
@@ -107,3 +108,9 @@ type numberEvent struct {
 	Head   head
 	Number int64
 }
+
+// What holds while the enforcer does not live.
+const (
+	lossOpen = 1 << iota
+	lossStrict
+)

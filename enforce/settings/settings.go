@@ -4,6 +4,8 @@
 package settings
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
@@ -62,8 +64,47 @@ type Settings struct {
 	Deny      Deny       `yaml:"deny"`
 	Malware   Malware    `yaml:"malware"`
 	Canary    Canary     `yaml:"canary"`
-	Fold      Duration   `yaml:"fold"` // alerts of one cause within it are one
+	Fold      Duration   `yaml:"fold"`       // alerts of one cause within it are one
+	Pin       Pin        `yaml:"pin"`        // what the kernel does outlives the enforcer: true (default), false, or a directory of a bpffs
+	OnLoss    string     `yaml:"on_loss"`    // what the kernel does while the enforcer is away: keep (default), open
+	LossAfter Duration   `yaml:"loss_after"` // without a sign of life the enforcer is away
 }
+
+// Pin is the directory where the kernel's programs outlive the enforcer; empty
+// for nowhere.
+type Pin string
+
+// pinUsual stands for a directory below /sys/fs/bpf/sekisho that is named after
+// the directory of the state.
+const pinUsual = "true"
+
+// UnmarshalYAML reads a switch or a directory.
+func (p *Pin) UnmarshalYAML(decode func(any) error) error {
+	var text string
+	if err := decode(&text); err != nil {
+		return err
+	}
+	switch {
+	case text == pinUsual || text == "false":
+		*p = Pin(text)
+		return nil
+	case !filepath.IsAbs(text) || strings.Contains(text, "."):
+		return sekisho.Errorf(sekisho.Invalid, "pin: %q: want true, false or the absolute path of a directory in a bpffs, without dots", text)
+	}
+	*p = Pin(filepath.Clean(text))
+	return nil
+}
+
+// pinDir is the directory of pins of a state.
+func pinDir(state string) Pin {
+	return Pin(fmt.Sprintf("/sys/fs/bpf/sekisho/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len("/sys/fs/bpf/sekisho/")+16])
+}
+
+// What the kernel does while the enforcer is away.
+const (
+	LossKeep = "keep" // drifted programs are killed as before
+	LossOpen = "open" // nothing is
+)
 
 // Workload says how some workloads are treated. All that is given has to fit.
 type Workload struct {
@@ -231,8 +272,16 @@ func (s *Settings) complete(dir string) {
 	set(&s.Deny.OnTimeout, "allow")
 	set(&s.Malware.MaxFile, 64<<20)
 	set(&s.Fold, Duration(time.Minute))
+	set(&s.OnLoss, LossKeep)
+	set(&s.LossAfter, Duration(10*time.Second))
 	for _, p := range []*string{&s.State, &s.Profiles, &s.Audit, &s.Metrics} {
 		resolve(dir, p)
+	}
+	switch s.Pin {
+	case "", pinUsual:
+		s.Pin = pinDir(s.State)
+	case "false":
+		s.Pin = ""
 	}
 	for i := range s.Rules.Files {
 		resolve(dir, &s.Rules.Files[i])
@@ -284,6 +333,9 @@ func (s *Settings) check() error {
 	if err := oneOf("deny: on_timeout", s.Deny.OnTimeout, "allow", "deny"); err != nil {
 		return err
 	}
+	if err := oneOf("on_loss", s.OnLoss, LossKeep, LossOpen); err != nil {
+		return err
+	}
 	if err := oneOf("evidence: severity", s.Evidence.Severity, severities...); err != nil {
 		return err
 	}
@@ -326,6 +378,7 @@ func (s *Settings) bounds() error {
 		{"evidence: time", int64(s.Evidence.Time), int64(100 * time.Millisecond), int64(5 * time.Minute), "100ms to 5m"},
 		{"deny: deadline", int64(s.Deny.Deadline), int64(5 * time.Millisecond), int64(10 * time.Second), "5ms to 10s"},
 		{"malware: max_file", int64(s.Malware.MaxFile), 1, 1 << 30, "1 byte to 1GiB"},
+		{"loss_after", int64(s.LossAfter), int64(2 * time.Second), int64(time.Hour), "2s to 1h"},
 		{"fold", int64(s.Fold), int64(time.Second), int64(24 * time.Hour), "1s to 24h"},
 	} {
 		if b.value < b.lo || b.value > b.hi {

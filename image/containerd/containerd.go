@@ -44,6 +44,7 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 		conn.Close()
 		return nil, err
 	}
+	unpacked(ctx, conn, img, o)
 	img.Reference = "containerd:" + ref
 	img.Done = conn.Close
 	return img, nil

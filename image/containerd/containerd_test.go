@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"sekisho"
 	"sekisho/image"
@@ -35,6 +36,7 @@ type daemon struct {
 	blobs  map[string][]byte
 	target string // digest of the image
 	mounts []*types.Mount
+	views  map[string]string // parents, by key
 }
 
 func space(ctx context.Context) string {
@@ -98,6 +100,24 @@ func (d containersServer) Get(ctx context.Context, r *containers.GetContainerReq
 	return &containers.GetContainerResponse{Container: &containers.Container{ID: r.ID, Image: "docker.io/library/app:latest", Snapshotter: "overlayfs", SnapshotKey: "web"}}, nil
 }
 
+// Info is asked about blobs; a configuration tells where it was unpacked to.
+func (d contentServer) Info(ctx context.Context, r *content.InfoRequest) (*content.InfoResponse, error) {
+	if _, ok := d.blobs[r.Digest]; !ok || space(ctx) != "k8s.io" {
+		return nil, status.Error(codes.NotFound, "not found")
+	}
+	return &content.InfoResponse{Info: &content.Info{Digest: r.Digest, Labels: map[string]string{"containerd.io/gc.ref.snapshot.overlayfs": "x", "other": "y"}}}, nil
+}
+
+func (d snapshotsServer) View(_ context.Context, r *snapshots.ViewSnapshotRequest) (*snapshots.ViewSnapshotResponse, error) {
+	d.views[r.Key] = r.Parent
+	return &snapshots.ViewSnapshotResponse{Mounts: d.mounts}, nil
+}
+
+func (d snapshotsServer) Remove(_ context.Context, r *snapshots.RemoveSnapshotRequest) (*emptypb.Empty, error) {
+	d.views[r.Key] = "removed after " + d.views[r.Key]
+	return &emptypb.Empty{}, nil
+}
+
 func (d snapshotsServer) Mounts(context.Context, *snapshots.MountsRequest) (*snapshots.MountsResponse, error) {
 	return &snapshots.MountsResponse{Mounts: d.mounts}, nil
 }
@@ -117,7 +137,7 @@ type object = map[string]any
 // serve starts the daemon and returns where it listens.
 func serve(t *testing.T) (*daemon, string) {
 	t.Helper()
-	d := &daemon{blobs: map[string][]byte{}}
+	d := &daemon{blobs: map[string][]byte{}, views: map[string]string{}}
 	layer := d.put("the bytes of a layer")
 	config := d.put(object{"os": "linux", "architecture": "amd64", "rootfs": object{"diff_ids": []string{layer}}, "history": []any{object{"created_by": "COPY . /"}}})
 	d.target = d.put(object{"config": object{"digest": config}, "layers": []any{object{"digest": layer}}})
@@ -180,6 +200,50 @@ func layer(t *testing.T, img *image.Image) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestUnpacked reads a layer whose blob containerd does not hold where it was
+// unpacked, and says that it is missing where that cannot be told.
+func TestUnpacked(t *testing.T) {
+	d, at := serve(t)
+	open := func() *image.Image {
+		t.Helper()
+		img, err := containerd.Open(t.Context(), "app", containerd.Options{Address: at, Namespace: "k8s.io"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { img.Close() })
+		return img
+	}
+	d.mounts = []*types.Mount{{Type: "bind", Source: "/snapshots/1/fs", Options: []string{"ro", "rbind"}}}
+	if img := open(); img.Layers[0].Dir != "" || len(d.views) != 0 {
+		t.Errorf("with the blob: %+v, views %v", img.Layers[0], d.views)
+	}
+	id := open().Layers[0].DiffID
+	delete(d.blobs, string(id))
+	if img := open(); img.Layers[0].Dir != "/snapshots/1/fs" || !img.Layers[0].Overlay || img.Layers[0].DiffID != id {
+		t.Errorf("without the blob: %+v", img.Layers[0])
+	}
+	for _, state := range d.views {
+		if state != "removed after "+string(id) {
+			t.Errorf("a view is %q", state)
+		}
+	}
+	for name, m := range map[string][]*types.Mount{"directories of other layers": {{Type: "overlay", Options: []string{"lowerdir=/b:/a"}}}, "no directories": {{Type: "ext4", Source: "/dev/x"}}, "nothing": nil} {
+		d.mounts = m
+		img := open()
+		if img.Layers[0].Dir != "" {
+			t.Errorf("%s: %+v", name, img.Layers[0])
+			continue
+		}
+		r, err := img.Layers[0].Open(t.Context())
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		if sekisho.KindOf(err) != sekisho.NotFound {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestErrors(t *testing.T) {

@@ -61,14 +61,40 @@ struct {
 	__type(value, u64);
 } exempt SEC(".maps");
 
+/* What a container is under. */
+struct assignment {
+	u32 policy, rules;
+};
+
+/* By hashes of containers' ids: one that starts again is under its policy
+ * before anybody is asked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, struct assignment);
+} ids SEC(".maps");
+
+/* Which programs these are: while new ones take over, old ones run too. */
+volatile const u32 generation = 1;
+
 /* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
 #define OPAQUE(v) asm volatile("" : "+r"(v))
 #define INLINE static __attribute__((always_inline, unused))
 
+/* conf returns nothing where other programs tell: then nothing is to be done,
+ * nor counted. */
 INLINE struct config *conf(void)
 {
 	u32 zero = 0;
-	return bpf_map_lookup_elem(&config, &zero);
+	struct config *c = bpf_map_lookup_elem(&config, &zero);
+	return c && c->generation == generation ? c : NULL;
+}
+
+/* gone says whether the enforcer does not live. */
+INLINE bool gone(struct config *c)
+{
+	return c->loss_after && (s64)(bpf_ktime_get_boot_ns() - c->heartbeat) > (s64)c->loss_after;
 }
 
 INLINE struct scratch *scratch(void)
@@ -81,6 +107,9 @@ INLINE struct counter *counter(u32 kind)
 {
 	return bpf_map_lookup_elem(&counters, &kind);
 }
+
+#define FNV_INIT 14695981039346656037ULL
+#define FNV_PRIME 1099511628211ULL
 
 #define ADD(c, f) do { if (c) __sync_fetch_and_add(&(c)->f, 1); } while (0)
 
@@ -158,6 +187,16 @@ INLINE void identify(struct task_struct *t, struct config *c, struct who *w)
 INLINE struct policy *policy_of(struct who *w)
 {
 	u32 id = w->cg ? w->cg->policy : 0;
+	return bpf_map_lookup_elem(&policies, &id);
+}
+
+/* judging_policy is what a container may run: one that nobody knew yet when
+ * the enforcer went has the policy for such. */
+INLINE struct policy *judging_policy(struct config *c, struct who *w)
+{
+	u32 id = w->cg ? w->cg->policy : 0;
+	if (!id && c->unknown && gone(c))
+		id = c->unknown;
 	return bpf_map_lookup_elem(&policies, &id);
 }
 
@@ -384,11 +423,11 @@ INLINE void judge(struct inode *raw, struct super_block *root, bool host, struct
 }
 
 /* drifted says whether a policy forbids to run content of such an origin. */
-INLINE bool drifted(struct policy *p, struct facts *f)
+INLINE bool drifted(struct config *c, struct policy *p, struct facts *f)
 {
 	struct exempt_key k = {.inode = f->inode, .device = f->device};
 	u64 *changed;
-	u32 bit = 0;
+	u32 bit = 0, loss;
 
 	if (f->origin == O_UPPER)
 		bit = M_KILL_UPPER;
@@ -398,7 +437,10 @@ INLINE bool drifted(struct policy *p, struct facts *f)
 		bit = M_KILL_MEMORY;
 	if (!(p->mode & bit))
 		return false;
-	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER)
+	loss = gone(c) ? c->loss : 0;
+	if (loss & LOSS_OPEN)
+		return false;
+	if (f->origin == O_UPPER && f->lower && p->mode & M_SPARE_LOWER && !(loss & LOSS_STRICT))
 		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);

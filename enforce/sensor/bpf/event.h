@@ -152,9 +152,17 @@ struct config {
 	u32 sleeping;   /* the reader waits: wake it once */
 	u32 self;       /* tgid of the enforcer: its own calls tell nothing */
 	u64 caps;       /* capabilities whose use is told */
+	u64 heartbeat;  /* when the enforcer was last known to live, since boot */
+	u64 loss_after; /* how old a heartbeat is when nobody lives, 0: does not matter */
+	u32 loss;       /* LOSS_ bits */
+	u32 generation; /* programs of another one are silent */
+	u32 unknown;    /* policy of containers that began while nobody lived, 0: theirs */
 	u32 data;       /* bytes sent and received that are told */
-	u32 pad;
 };
+
+/* What holds while the enforcer does not live. */
+#define LOSS_OPEN 1   /* nothing is killed */
+#define LOSS_STRICT 2 /* nothing is spared for somebody else to compare */
 
 struct counter {
 	u64 seen, filtered, submitted, lost;

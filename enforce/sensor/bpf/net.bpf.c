@@ -108,13 +108,15 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 	struct net_event e = {};
 	struct policy *p;
 	struct who w;
+	bool stops;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	p = policy_of(&w);
-	if (!wanted(c, &w, kind) && !(w.cg && p && p->mode & M_DENY_CONNECT)) {
+	stops = stopping(c, &w, p, M_DENY_CONNECT);
+	if (!wanted(c, &w, kind) && !stops) {
 		ADD(n, filtered);
 		return 1;
 	}
@@ -137,7 +139,7 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 		if (sk)
 			e.lport = sk->src_port;
 	}
-	if (w.cg && p && p->mode & M_DENY_CONNECT && !reachable(&w, &e, six)) {
+	if (stops && !reachable(&w, &e, six)) {
 		ADD(n, filtered);
 		return deny(c, &w, &e);
 	}
@@ -177,7 +179,7 @@ INLINE int bound(struct bpf_sock_addr *ctx, bool six)
 		return 1; /* the kernel chooses a port */
 	identify(TASK(), c, &w);
 	p = policy_of(&w);
-	if (!w.cg || !p)
+	if (!stopping(c, &w, p, M_DENY_LISTEN | M_DENY_CONNECT))
 		return 1;
 	e.type = ctx->type;
 	e.protocol = ctx->protocol;
@@ -238,15 +240,15 @@ int on_socket(struct bpf_sock *ctx)
 	struct policy *p;
 	struct who w;
 
-	ADD(n, seen);
 	if (!c)
 		return 1;
+	ADD(n, seen);
 	identify(t, c, &w);
 	e.family = ctx->family;
 	e.type = ctx->type;
 	e.protocol = ctx->protocol;
 	p = policy_of(&w);
-	if (w.cg && p && raw(p, &e)) {
+	if (stopping(c, &w, p, M_DENY_RAW | M_DENY_ICMP) && raw(p, &e)) {
 		ADD(n, filtered);
 		e.op = OP_SOCKET;
 		return deny(c, &w, &e);
@@ -319,16 +321,16 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 		kind = K_ACCEPT;
 	else
 		return 0;
-	n = counter(kind);
-	ADD(n, seen);
 	if (!c)
 		return 0;
+	n = counter(kind);
+	ADD(n, seen);
 	if (kind == K_LISTEN)
 		identify(t, c, &w);
 	else
 		owner(sk, &w);
 	p = policy_of(&w);
-	forbidden = kind == K_LISTEN && w.cg && p && p->mode & M_DENY_LISTEN && !listens(sk, w.cg->rules);
+	forbidden = kind == K_LISTEN && stopping(c, &w, p, M_DENY_LISTEN) && !listens(sk, w.cg->rules);
 	killed = forbidden && bpf_send_signal(SIGKILL) == 0;
 	if (!killed && !wanted(c, &w, kind)) {
 		ADD(n, filtered);
@@ -438,7 +440,7 @@ int on_dns(struct __sk_buff *skb)
 	w.cgroup = bpf_skb_cgroup_id(skb);
 	w.cg = bpf_map_lookup_elem(&cgroups, &w.cgroup);
 	p = policy_of(&w);
-	if (w.cg && p && p->mode & M_DENY_CONNECT)
+	if (stopping(c, &w, p, M_DENY_CONNECT))
 		named(skb, a, w.cg, at, proto);
 	if (!wanted(c, &w, K_DNS)) {
 		ADD(n, filtered);

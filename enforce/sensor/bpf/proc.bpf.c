@@ -126,9 +126,9 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	u32 off = 0, pos;
 	bool checked;
 
-	ADD(n, seen);
 	if (!c || !s)
 		return 0;
+	ADD(n, seen);
 	identify(t, c, &w);
 	e = &s->exec;
 	heading(&e->h, t, &w, K_EXEC);
@@ -141,10 +141,10 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	rootm = L(fs, root.mnt);
 	e->mntns = L(t, nsproxy, mnt_ns, ns.inum);
 	judge(L(d, d_inode), L(rootm, mnt_sb), e->mntns == c->host_mntns, &f);
-	p = policy_of(&w);
-	if (w.cg && p && e->mntns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0)
+	p = judging_policy(c, &w);
+	if (w.cg && p && e->mntns != c->host_mntns && drifted(c, p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
-	checked = w.cg && p && p->mode & M_KILL_EXEC && !(e->h.flags & F_KILLED) && e->mntns != c->host_mntns && !setup(t, c, w.cg->container);
+	checked = stopping(c, &w, p, M_KILL_EXEC) && !(e->h.flags & F_KILLED) && e->mntns != c->host_mntns && !setup(t, c, w.cg->container);
 	if (w.cg && e->mntns != c->host_mntns)
 		settle(t, c, w.cg->container);
 	if (!checked && !(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
@@ -247,24 +247,26 @@ int BPF_PROG(on_exit, struct task_struct *t)
 	return 0;
 }
 
-/* named says whether a cgroup's name ends in 64 hexadecimal digits, but for
- * .scope, as the ids of nearly all runtimes do. */
-INLINE bool named(struct scratch *s, struct cgroup *cg)
+/* named returns a hash of the 64 hexadecimal digits that a cgroup's name ends
+ * in, but for .scope, as the ids of nearly all runtimes do, else 0. */
+INLINE u64 named(struct scratch *s, struct cgroup *cg)
 {
 	long len = bpf_probe_read_kernel_str(s->walk, 256, L(cg, kn, name));
+	u64 h = FNV_INIT;
 	u32 from, i;
 
 	if (len > 71 && s->walk[(len - 7) & 255] == '.' && s->walk[(len - 2) & 255] == 'e')
 		len -= 6; /* .scope */
 	if (len < 65 || len > 256)
-		return false;
+		return 0;
 	from = len - 65;
 	for (i = 0; i < 64; i++) {
 		u8 b = s->walk[(from + i) & 255];
 		if (!((b >= '0' && b <= '9') || (b >= 'a' && b <= 'f')))
-			return false;
+			return 0;
+		h = (h ^ b) * FNV_PRIME;
 	}
-	return true;
+	return h;
 }
 
 static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *path, bool removed)
@@ -277,12 +279,13 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	struct cg *above = NULL, made = {};
 	struct task_struct *t = TASK();
 	struct who w;
-	u64 k, pk = 0;
+	u64 k, pk = 0, id;
+	struct assignment *was;
 	long len;
 
-	ADD(n, seen);
 	if (!c || !s)
 		return 0;
+	ADD(n, seen);
 	k = key(cg);
 	identify(t, c, &w);
 	e = &s->cgroup;
@@ -301,8 +304,15 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	} else if (above) {
 		made = *above;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
-	} else if (named(s, cg)) {
+	} else if ((id = named(s, cg))) {
 		made.container = k;
+		was = bpf_map_lookup_elem(&ids, &id);
+		if (was) {
+			made.policy = was->policy;
+			made.rules = was->rules;
+		}
+		if (!bpf_map_lookup_elem(&rulesets, &made.rules))
+			made.rules = 0;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	}
 	if (above)

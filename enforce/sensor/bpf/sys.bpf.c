@@ -186,9 +186,6 @@ INLINE u32 sockaddr(struct scratch *s, u32 off, struct call_event *e, u64 from)
 	return off;
 }
 
-#define FNV_INIT 14695981039346656037ULL
-#define FNV_PRIME 1099511628211ULL
-
 /* listed says whether a file's name is one of those asked for. */
 static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 {
@@ -393,7 +390,7 @@ int on_call(struct sys_exit_ctx *ctx)
 		goto filtered;
 	identify_set(t->cgroups, c, &w);
 	p = policy_of(&w);
-	checked = (d->how & HOW_OPEN) && w.cg && p && p->mode & M_KILL_WRITE;
+	checked = (d->how & HOW_OPEN) && stopping(c, &w, p, M_KILL_WRITE);
 	told = wanted(c, &w, d->kind);
 	if (!told && !checked)
 		goto filtered;
@@ -587,7 +584,7 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	identify_set(t->cgroups, c, &w);
 	if (!w.cg)
 		return 0; /* of containers only */
-	p = policy_of(&w);
+	p = judging_policy(c, &w);
 	if (!p || (!(p->mode & M_KILL_MAP) && !(p->wants >> K_MAP & 1)))
 		return 0;
 	if (bpf_find_vma(t, addr, on_vma, &m, 0) || !m.file || !(asked || m.exec))
@@ -604,7 +601,7 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	at.rootm = rootm;
 	ns = L(t, nsproxy, mnt_ns, ns.inum);
 	judge(L(d, d_inode), L(rootm, mnt_sb), ns == c->host_mntns, &f);
-	kill = (p->mode & M_KILL_MAP) && ns != c->host_mntns && drifted(p, &f) && bpf_send_signal(SIGKILL) == 0;
+	kill = (p->mode & M_KILL_MAP) && ns != c->host_mntns && drifted(c, p, &f) && bpf_send_signal(SIGKILL) == 0;
 	s = scratch();
 	if (!s || !(kill || p->wants >> K_MAP & 1)) {
 		ADD(n, filtered);

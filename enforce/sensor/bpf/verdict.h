@@ -78,6 +78,15 @@ struct {
 	__type(value, struct path_value);
 } paths SEC(".maps");
 
+/* Numbers of rules that are whole. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u32);
+	__type(value, u8);
+} rulesets SEC(".maps");
+
 /* Processes that a runtime started in a container and that are the container's
  * own by now. */
 struct settled_key {
@@ -96,6 +105,13 @@ struct {
 #define IPPROTO_UDP 17
 #define IPPROTO_ICMPV6 58
 #define IPPROTO_MPTCP 262
+
+/* stopping says whether what a container's rules do not have is stopped: its
+ * policy wants it, there are rules, and a missing enforcer does not lift it. */
+INLINE bool stopping(struct config *c, struct who *w, struct policy *p, u32 bits)
+{
+	return w->cg && w->cg->rules && p && p->mode & bits && !(c->loss & LOSS_OPEN && gone(c));
+}
 
 /* plain writes an address in one form: an IPv4 address inside an IPv6 one is
  * the IPv4 address. */

@@ -1,0 +1,4 @@
+//go:build !linux
+
+// Package pin exists on Linux only.
+package pin
