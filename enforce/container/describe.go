@@ -177,11 +177,12 @@ func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
 	return list
 }
 
-// dockerDirectory is where Docker keeps a container: the host side of its
-// /etc/hostname and /etc/resolv.conf.
+// dockerDirectory is where Docker keeps a container: beside the host side of
+// /etc/resolv.conf, which is another container's where the network is.
 func dockerDirectory(s spec, id string) string {
 	for _, m := range s.Mounts {
-		if dir, _, ok := strings.Cut(m.Source, "/containers/"+id+"/"); ok && strings.HasPrefix(m.Destination, "/etc/") {
+		dir, rest, ok := strings.Cut(m.Source, "/containers/")
+		if owner, _, below := strings.Cut(rest, "/"); ok && below && hex64(owner) && strings.HasPrefix(m.Destination, "/etc/") {
 			return dir + "/containers/" + id
 		}
 	}

@@ -103,10 +103,13 @@ func rules(p *profile.Profile, c *sekisho.Container) (*sensor.Rules, error) {
 		r.Paths = append(r.Paths, sensor.Path{Run: true, Path: x.Path})
 	}
 	for _, x := range p.Places() {
-		level := sensor.Below
-		if x.Within {
+		level := sensor.Exact
+		switch {
+		case x.Below:
+			level = sensor.Below
+		case x.Within:
 			level = sensor.Within
-		} else if x.Pattern {
+		case x.Pattern:
 			level = sensor.Pattern
 		}
 		r.Paths = append(r.Paths, sensor.Path{Path: x.Prefix, Level: level})

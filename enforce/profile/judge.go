@@ -115,8 +115,14 @@ func (m *Matcher) Judge(e *sekisho.Event) *Deviation {
 		}
 		return m.write(e.Path)
 	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown:
+		if e.Result < 0 {
+			return nil
+		}
 		return m.write(e.Path)
 	case sekisho.EventRename, sekisho.EventLink:
+		if e.Result < 0 {
+			return nil
+		}
 		if d := m.write(e.Path); d != nil {
 			return d
 		}

@@ -65,15 +65,10 @@ func (l *Learner) Observe(e *sekisho.Event) {
 	switch e.Kind {
 	case sekisho.EventExec:
 		l.exec(e)
-	case sekisho.EventOpen:
-		if writes(e.Flags) && e.Result >= 0 {
-			l.use(l.writes, e.Path, program, e.Time)
+	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown, sekisho.EventRename, sekisho.EventLink, sekisho.EventOpen:
+		if e.Result >= 0 {
+			l.changed(e, program)
 		}
-	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown:
-		l.use(l.writes, e.Path, program, e.Time)
-	case sekisho.EventRename, sekisho.EventLink:
-		l.use(l.writes, e.Path, program, e.Time)
-		l.use(l.writes, e.Other, program, e.Time)
 	case sekisho.EventConnect, sekisho.EventSend:
 		to := Peer(e)
 		if to != "" && e.Kind == sekisho.EventSend && served(e) {
@@ -92,6 +87,19 @@ func (l *Learner) Observe(e *sekisho.Event) {
 	case sekisho.EventCapability:
 		l.add(l.caps, Capability(int(e.Number)), e.Time)
 	}
+}
+
+// changed takes a file that was written, made or removed.
+func (l *Learner) changed(e *sekisho.Event, program string) {
+	switch e.Kind {
+	case sekisho.EventOpen:
+		if !writes(e.Flags) {
+			return
+		}
+	case sekisho.EventRename, sekisho.EventLink:
+		l.use(l.writes, e.Other, program, e.Time)
+	}
+	l.use(l.writes, e.Path, program, e.Time)
 }
 
 // writes reports whether flags of open(2) ask for writing.

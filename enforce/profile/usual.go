@@ -193,6 +193,7 @@ func port(text string) (uint16, string) {
 // beginning.
 type Place struct {
 	Prefix  string // a whole path, or a directory with its last slash
+	Below   bool   // everything below the directory
 	Within  bool   // names of the directory only
 	Pattern bool   // a pattern begins with it
 }
@@ -211,15 +212,13 @@ func (p *Profile) Places() []Place {
 		place := Place{Prefix: w.Path}
 		if i := strings.IndexAny(w.Path, `*?[\`); i >= 0 {
 			place.Prefix = w.Path[:i]
-			switch rest := w.Path[i:]; {
-			case rest == "*" && strings.HasSuffix(place.Prefix, "/"):
-				place.Within = true
-			case rest != "**" || !strings.HasSuffix(place.Prefix, "/"):
-				place.Pattern = true
-			}
+			rest, directory := w.Path[i:], strings.HasSuffix(place.Prefix, "/")
+			place.Below = rest == "**" && directory
+			place.Within = rest == "*" && directory
+			place.Pattern = !place.Below && !place.Within
 		}
 		if !slices.ContainsFunc(below, func(dir string) bool {
-			return strings.HasPrefix(place.Prefix, dir) && (place.Prefix != dir || place.Within || place.Pattern)
+			return strings.HasPrefix(place.Prefix, dir) && (place.Prefix != dir || !place.Below)
 		}) {
 			list = append(list, place)
 		}

@@ -56,8 +56,8 @@ type Sensor struct {
 	idle       []uint32              // of those that no container is under, the oldest first
 	trial      Mode                  // as if a policy had it
 	mode       Mode                  // what was in use when the hooks were attached
-	pins       *pin.Store        // nil where nothing outlives the sensor
-	unpinned   map[string]string // why, by feature; "" for all
+	pins       *pin.Store            // nil where nothing outlives the sensor
+	unpinned   map[string]string     // why, by feature; "" for all
 	generation pin.Generation
 	settled    bool
 	outlived   *Outlived

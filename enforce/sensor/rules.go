@@ -44,11 +44,12 @@ type Name struct {
 // Level says what a path stands for.
 type Level uint32
 
-// The path or, when it ends in /, everything below; the names in the directory
-// that the path ends with; a pattern that begins with the path, which the
-// kernel lets pass.
+// The path; everything below the directory that it is, with its last slash;
+// the names in that directory; a pattern that begins with it, which the kernel
+// lets pass.
 const (
-	Below Level = iota
+	Exact Level = iota
+	Below
 	Within
 	Pattern
 )
@@ -232,8 +233,8 @@ func (p Path) entry() (pathKey, pathValue) {
 		k.Kind = kindRun
 	}
 	n := copy(k.Path[:], p.Path)
-	v := pathValue{Level: uint32(p.Level), Length: uint32(n)}
-	if p.Level == Below && !strings.HasSuffix(p.Path, "/") {
+	v := pathValue{Level: uint32(max(p.Level, Below) - Below), Length: uint32(n)}
+	if p.Level == Exact {
 		n++ // with the zero that ends it: this path, none that begins with it
 	}
 	k.PrefixLen = uint32(5+n) * 8

@@ -225,9 +225,9 @@ INLINE bool raw(struct policy *p, struct net_event *e)
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		if (e->type == SOCK_DGRAM)
-			return p->mode & M_DENY_ICMP;
+			return (p->mode & M_DENY_ICMP) != 0;
 	}
-	return p->mode & M_DENY_RAW;
+	return (p->mode & M_DENY_RAW) != 0;
 }
 
 SEC("cgroup/sock_create")
