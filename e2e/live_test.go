@@ -45,14 +45,11 @@ func TestDockerDisguised(t *testing.T) {
 // TestDockerImageStore scans a container of an engine that keeps its images in
 // containerd and tells of no directories.
 func TestDockerImageStore(t *testing.T) {
-	need(t, true, "dockerd", "docker", "containerd", "runc")
 	dir, err := os.MkdirTemp("", "sekisho-docker-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	must(t, os.WriteFile(dir+"/daemon.json", []byte(`{"features":{"containerd-snapshotter":true}}`), 0o600))
-	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
-	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", "--config-file", dir+"/daemon.json", "--host", env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
-		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none")
+	must(t, os.WriteFile(dir+"/daemon.json", []byte(snapshots), 0o600))
+	env := startDocker(t, dir)
 	must(t, engine(env, "load", "-i", shellArchive(t)))
 	must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "app:1.0"))
 	must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", disguised))
