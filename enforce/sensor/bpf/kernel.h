@@ -129,7 +129,6 @@ struct backing_file {
 struct ovl_inode {
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
-	void *oe;
 };
 
 struct fs_struct {
@@ -360,6 +359,10 @@ struct mm_struct___before61 {
 
 struct vm_area_struct___before61 {
 	struct rb_node vm_rb;
+};
+
+struct linux_binprm {
+	struct file *file;
 };
 
 struct vm_area_struct {
