@@ -180,7 +180,7 @@ func (o *outlived) away(end syscall.Signal, late string) {
 	if states["outlive-kept"] != "degraded upper,volume,memory,libraries" || states[late] != "open " {
 		o.t.Errorf("after %v: %v", end, states)
 	}
-	if out := o.sekisho("status", "--lang", "ja"); !strings.Contains(out, "カーネルが強制終了: upper, volume, memory, libraries") {
+	if out := o.sekisho("status", "--lang", "ja"); !strings.Contains(out, "カーネルが阻止: upper, volume, memory, libraries") {
 		o.t.Errorf("status:\n%s", out)
 	}
 }
@@ -194,7 +194,7 @@ func (o *outlived) back(late string) {
 		return len(st.Gaps) > 0 && st.Gaps[len(st.Gaps)-1].Outlived != nil
 	})
 	gap := st.Gaps[len(st.Gaps)-1]
-	for _, class := range []string{"exec", "exit", "cgroup", "connect", "kill: upper"} {
+	for _, class := range []string{"exec", "exit", "cgroup", "connect", "stop: upper"} {
 		if !slices.Contains(gap.Held, class) {
 			o.t.Errorf("%s had a gap: %+v", class, gap.Outlived)
 		}
@@ -247,7 +247,7 @@ func TestOutlivesAsTold(t *testing.T) {
 			if got := o.does(name, touched); got != c.touched {
 				t.Errorf("a touched program ran: %v", got)
 			}
-			if got := strings.Contains(o.sekisho("status"), "the kernel kills: upper"); got == c.drifted {
+			if got := strings.Contains(o.sekisho("status"), "the kernel stops: upper"); got == c.drifted {
 				t.Errorf("status says that it is killed: %v", got)
 			}
 		})

@@ -24,9 +24,9 @@ func (k *Kernel) Outlived() (*enforce.Outlived, bool) {
 	out := &enforce.Outlived{Since: o.Since.UTC(), Held: o.Held, Open: o.Gone, Waited: o.Read, Unreadable: o.Other}
 	for _, origin := range origins(o.Kills) {
 		if o.Open {
-			out.Open = append(out.Open, "kill: "+origin)
+			out.Open = append(out.Open, "stop: "+origin)
 		} else {
-			out.Held = append(out.Held, "kill: "+origin)
+			out.Held = append(out.Held, "stop: "+origin)
 		}
 	}
 	if settings.On(k.Settings.Deny.Polite) {
@@ -39,6 +39,11 @@ func origins(m sensor.Mode) (list []string) {
 	for _, b := range bits {
 		if m&b.mode != 0 {
 			list = append(list, b.origin)
+		}
+	}
+	for _, s := range stops {
+		if m&s.mode != 0 {
+			list = append(list, s.kind)
 		}
 	}
 	if len(list) == 1 && list[0] == settings.Libraries {

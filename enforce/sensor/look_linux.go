@@ -53,6 +53,9 @@ func Look(dir string, containers *container.Tracker) (*Held, error) {
 			var v cgroupValue
 			if cgroups.Lookup(key, &v) == nil {
 				m, known = m&mode(v.Policy), true
+				if v.Rules == 0 {
+					m &^= KillExec | KillWrite | DenyConnect | DenyListen // no profile to hold it against
+				}
 			}
 		}
 		if !known {
@@ -71,17 +74,30 @@ func (h *Held) effective(m Mode) Mode {
 	if h.Away && h.Open {
 		return 0
 	}
-	return m & kills(h.Attached)
+	return m & carried(h.Attached)
 }
 
-// kills is what can be stopped while programs are attached.
-func kills(attached []string) (m Mode) {
-	is := func(feature string) bool { return slices.Contains(attached, pin.Entry(feature)) }
-	if is("exec") || is(lsmExec) {
-		m = KillUpper | KillVolume | KillMemory
-	}
-	if is("mmap of code") || is(lsmMap) && is(lsmProtect) {
-		m |= KillMapped
+// carriers are the features that carry out a mode: all of one of the lists.
+var carriers = []struct {
+	mode     Mode
+	features [][]string
+}{
+	{KillUpper | KillVolume | KillMemory, [][]string{{"exec"}, {lsmExec}}},
+	{KillMapped, [][]string{{"mmap of code", "mprotect of code"}, {lsmMap, lsmProtect}}},
+	{KillExec, [][]string{{"exec"}}},
+	{KillWrite, [][]string{{"call openat"}}},
+	{DenyConnect, [][]string{{"connect IPv4", "connect IPv6", "datagram IPv4", "datagram IPv6", "DNS answers"}}},
+	{DenyListen, [][]string{{"bind IPv4", "bind IPv6", "listen and accept"}}},
+}
+
+// carried is what is stopped while programs are attached.
+func carried(attached []string) (m Mode) {
+	for _, c := range carriers {
+		for _, all := range c.features {
+			if !slices.ContainsFunc(all, func(f string) bool { return !slices.Contains(attached, pin.Entry(f)) }) {
+				m |= c.mode
+			}
+		}
 	}
 	return m
 }
