@@ -18,6 +18,7 @@ import (
 	"sekisho/enforce/container"
 	"sekisho/image/containerd"
 	"sekisho/image/daemon"
+	"sekisho/image/storage"
 	"sekisho/store"
 )
 
@@ -206,10 +207,13 @@ func (a *app) runningStored(context.Context) (list []coverage.Container, err err
 		}
 		c := coverage.Container{Engine: "cri-o", Namespace: x.Workload.Namespace, ID: x.ID, Name: strings.Trim(x.Workload.Pod+"/"+x.Name, "/"), Image: x.Image, Digests: []sekisho.Digest{}}
 		c.Started, _ = time.Parse(time.RFC3339Nano, x.Labels["io.kubernetes.cri-o.Created"]) // it is made a moment before it starts
-		for _, d := range []sekisho.Digest{x.ImageDigest, x.ImageID} {
-			if d != "" {
-				c.Digests = append(c.Digests, d)
-			}
+		c.Sandbox = x.Labels["io.kubernetes.cri-o.ContainerType"] == "sandbox"
+		if i, err := storage.Identify(x.ID, a.storageOptions(sekisho.Platform{})); err == nil {
+			c.Digests = append(c.Digests, i.Digests...)
+		} else if x.ImageID != "" {
+			c.Digests = append(c.Digests, x.ImageID)
+		} else {
+			c.Problem = err.Error()
 		}
 		list = append(list, c)
 	}
