@@ -101,6 +101,10 @@ func (t *Tracker) describe(k *known) {
 		c.Resolvers = append(c.Resolvers, embedded)
 		k.whole = t.docker(&c, dir)
 	} else {
+		if path.Base(k.bundle) == "userdata" && c.Labels["io.container.manager"] == "cri-o" { // others let users write annotations
+			c.Runtime = "cri-o"
+			crio(&c)
+		}
 		annotated(&c)
 	}
 	c.Workload = WorkloadOf(&c)
@@ -259,10 +263,6 @@ func annotated(c *sekisho.Container) {
 			}
 		}
 		return ""
-	}
-	if c.Labels["io.container.manager"] == "cri-o" {
-		c.Runtime = "cri-o"
-		crio(c)
 	}
 	c.Name = first("io.kubernetes.cri.container-name", "io.kubernetes.container.name", "nerdctl/name")
 	if c.Name == "" && !hex64(c.ID) {
