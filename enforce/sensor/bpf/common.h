@@ -260,6 +260,122 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
 }
 
+#ifdef DIRECT
+/* A path is walked from its end: step remembers a name or goes up to the mount
+ * above, spell then writes the names in their order. The state stands in
+ * memory, where the verifier forgets it, else it would follow every path of
+ * the loops apart. */
+INLINE bool step(struct scratch *s)
+{
+	struct dentry *d = CAST(dentry, s->dentry);
+	struct vfsmount *m = CAST(vfsmount, s->mnt);
+	struct dentry *parent;
+	u32 len, i;
+
+	if (s->dentry == s->rootdentry && s->mnt == s->rootmnt)
+		return true;
+	parent = d->d_parent;
+	if (s->dentry == (u64)m->mnt_root || s->dentry == (u64)parent) {
+		struct mount *mount = CAST(mount, s->mnt - bpf_core_field_offset(struct mount, mnt));
+		u64 above = (u64)mount->mnt_parent;
+		if (!above || above == (u64)mount || s->dentry != (u64)m->mnt_root)
+			return true;
+		s->dentry = (u64)mount->mnt_mountpoint;
+		s->mnt = above + bpf_core_field_offset(struct mount, mnt);
+		return false;
+	}
+	s->dentry = (u64)parent;
+	len = d->d_name.len;
+	if (len > 255)
+		len = 255;
+	i = s->count;
+	if (s->size + len + 1 > BUF_PATH || i >= MAX_NAMES) {
+		s->cut = 1;
+		return true;
+	}
+	s->size += len + 1;
+	s->names[i].name = (u64)d->d_name.name;
+	s->names[i].len = len;
+	s->count = i + 1;
+	return false;
+}
+
+/* letter writes the last name that is remembered. Nearly all have 16 bytes or
+ * less: two loads cost less than the helper, and what they copy too much the
+ * next name covers. */
+INLINE bool letter(struct scratch *s)
+{
+	u32 i = s->count - 1, pos = s->pos, len;
+
+	if (i >= MAX_NAMES)
+		return true;
+	s->count = i;
+	len = s->names[i].len;
+	OPAQUE(pos);
+	pos &= BUF_DATA - 1;
+	s->data[pos] = '/';
+	if (len <= 16) {
+		struct timespec64 *two = CAST(timespec64, s->names[i].name);
+		*(u64 *)&s->data[pos + 1] = two->tv_sec;
+		if (len > 8)
+			*(u64 *)&s->data[pos + 9] = two->tv_nsec;
+	} else {
+		bpf_probe_read_kernel(&s->data[pos + 1], len & 255, (void *)s->names[i].name);
+	}
+	s->pos = pos + 1 + len;
+	return false;
+}
+
+/* climb remembers the names, spell writes them: global functions, which are
+ * verified once. */
+__attribute__((noinline)) int climb(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	s->count = s->size = s->cut = 0;
+	for (i = 0; i < MAX_STEPS; i++)
+		if (step(s))
+			return 0;
+	s->cut = 1;
+	return 0;
+}
+
+__attribute__((noinline)) int spell(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	if (s->count == 0) {
+		s->data[s->pos & (BUF_DATA - 1)] = '/';
+		s->pos = (s->pos & (BUF_DATA - 1)) + 1;
+		return 0;
+	}
+	for (i = 0; i < MAX_NAMES; i++)
+		if (letter(s))
+			break;
+	return 0;
+}
+
+/* put_walk writes the absolute path of a dentry on a mount, as one whose root
+ * is root sees it, behind what data holds and returns the new end. */
+INLINE u32 put_walk(struct scratch *s, u32 off, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt, u32 *len, u8 *flags)
+{
+	s->dentry = (u64)at;
+	s->mnt = (u64)on;
+	s->rootdentry = (u64)root;
+	s->rootmnt = (u64)rootmnt;
+	s->pos = off;
+	climb(s);
+	spell(s);
+	if (s->cut)
+		*flags |= F_CUT;
+	*len = s->pos - off;
+	return s->pos;
+}
+#else
 /* step goes up by one name or mount; the state stands in memory, where the
  * verifier forgets it, else it would follow every path of the loop apart. */
 INLINE bool step(struct scratch *s)
@@ -299,7 +415,7 @@ INLINE bool step(struct scratch *s)
 }
 
 /* climb writes the path that walk asked for. */
-#if defined(DIRECT) || defined(SINCE512)
+#ifdef SINCE512
 __attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
 #else
 static __attribute__((noinline, unused))
@@ -348,6 +464,12 @@ INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
 	*len = n;
 	return off + n;
 }
+
+INLINE u32 put_walk(struct scratch *s, u32 off, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt, u32 *len, u8 *flags)
+{
+	return put(s, off, walk(s, at, on, root, rootmnt), len, flags);
+}
+#endif
 
 /* upper says whether an inode of an overlay has content of its own, and
  * whether a layer below has the file too. */

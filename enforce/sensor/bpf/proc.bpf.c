@@ -123,7 +123,7 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	struct signal_struct *sig;
 	struct pid *pid;
 	const struct cred *cred;
-	u32 off = 0, pos;
+	u32 off = 0;
 
 	if (!c || !s)
 		return 0;
@@ -173,12 +173,10 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	bpf_core_read(&pid, sizeof(pid), &sig->pids[3]);
 	pid = CAST(pid, pid);
 	e->session = outer(pid);
-	pos = walk(s, d, m, rootd, rootm);
-	off = put(s, off, pos, &e->path, &e->h.flags);
+	off = put_walk(s, off, d, m, rootd, rootm, &e->path, &e->h.flags);
 	cwd = L(fs, pwd.dentry);
 	cwdm = L(fs, pwd.mnt);
-	pos = walk(s, cwd, cwdm, rootd, rootm);
-	off = put(s, off, pos, &e->cwd, &e->h.flags);
+	off = put_walk(s, off, cwd, cwdm, rootd, rootm, &e->cwd, &e->h.flags);
 	e->args_full = L(mm, arg_end) - L(mm, arg_start);
 	off = user(s, off, L(mm, arg_start), L(mm, arg_end), 8191, &e->args);
 	if (e->args_full > e->args)

@@ -103,7 +103,7 @@ struct place {
 
 INLINE u32 put_path(struct scratch *s, u32 off, struct dentry *d, struct vfsmount *m, struct place *p, u32 *len, u8 *flags)
 {
-	return put(s, off, walk(s, d, m, p->rootd, p->rootm), len, flags);
+	return put_walk(s, off, d, m, p->rootd, p->rootm, len, flags);
 }
 
 /* put_text copies a string of the process. */
