@@ -214,7 +214,7 @@ INLINE u64 started(struct task_struct *t)
 {
 	u64 v = 0;
 	if (bpf_core_field_exists(t->start_boottime))
-		R(&v, t, start_boottime);
+		W(&v, t, start_boottime);
 	else
 		bpf_core_read(&v, sizeof(v), &((struct task_struct___old_start *)t)->real_start_time);
 	return v;
@@ -225,13 +225,11 @@ INLINE u64 started(struct task_struct *t)
 INLINE bool compat(struct task_struct *t)
 {
 	if (bpf_core_field_exists(t->thread_info.status)) {
-		u32 status;
-		bpf_core_read(&status, sizeof(status), &t->thread_info.status);
+		u32 status = L(t, thread_info.status);
 		return status & 2;
 	}
 	if (bpf_core_field_exists(t->thread_info.flags)) {
-		unsigned long flags;
-		bpf_core_read(&flags, sizeof(flags), &t->thread_info.flags);
+		unsigned long flags = L(t, thread_info.flags);
 		return flags >> 22 & 1;
 	}
 	return false;
@@ -257,7 +255,8 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	h->ppid = L(t, real_parent, tgid);
 	h->uid = L(cred, euid.val);
 	h->gid = L(cred, gid.val);
-	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+	W(&h->comm[0], t, comm[0]);
+	W(&h->comm[8], t, comm[8]);
 }
 
 #ifdef DIRECT
