@@ -41,6 +41,7 @@ type admitConfig struct {
 	Attested    string   `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older, as 24h
 	Verify      string   `yaml:"verify"`      // how often what was signed is verified anew; 10m when left out
 	Deadline    string   `yaml:"deadline"`    // of one decision, as 2s
+	APIGate     bool     `yaml:"api_gate"`    // a gate at the API judges new pods: an approval that ended stops them there, not on the node
 	OnError     string   `yaml:"on_error"`    // deny or allow: what a gate says when it cannot work at all
 	Scan        *bool    `yaml:"scan"`        // images that nobody knows are scanned; true when left out
 	Language    string   `yaml:"language"`    // of what people are told

@@ -68,7 +68,7 @@ const nriDeadline = 1800 * time.Millisecond
 
 // nri is the plugin of the Node Resource Interface over this process's gate.
 func (a *app) nri(g *gate, socket string) nri.Options {
-	return nri.Options{Socket: socket, OnError: g.config.OnError, Deadline: min(g.config.deadline, nriDeadline), Text: g.texts.Text, Tell: a.note, Every: time.Second,
+	return nri.Options{Socket: socket, APIGate: g.config.APIGate, OnError: g.config.OnError, Deadline: min(g.config.deadline, nriDeadline), Text: g.texts.Text, Tell: a.note, Every: time.Second,
 		Ask: func(ctx context.Context, q admit.Question) (node.Answer, error) { return g.decideNode(ctx, q), nil },
 		Lookup: func(ctx context.Context, name string) (nri.Image, error) {
 			i, err := containerd.Lookup(ctx, name, containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"), Namespace: kubernetesSpace})

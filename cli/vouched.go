@@ -30,14 +30,15 @@ type voucher struct {
 	trust    *trust.Set
 	people   *approval.People
 	insecure bool
-	plain    []string // patterns of registries without TLS
+	plain    []string      // patterns of registries without TLS
+	age      time.Duration // how old a scan may be that others attested, to be taken; 0 takes none
 }
 
 // voucher is what a gate's configuration names.
 func (c *admitConfig) voucher(a *app) (*voucher, error) {
 	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
 	if v != nil {
-		v.plain = c.plain
+		v.plain, v.age = c.plain, c.attested
 	}
 	return v, err
 }
@@ -183,11 +184,14 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	if err != nil {
 		return fmt.Errorf("verify what was signed: %w", err)
 	}
-	before := *i
+	before := *i // lists are replaced, never changed
 	for _, d := range p.place.subject.Digests[1:] {
 		if !slices.Contains(i.Indexes, d) && len(i.Indexes) < maxIndexes {
 			i.Indexes = append(slices.Clone(i.Indexes), d)
 		}
+	}
+	if err := p.newer(i); err != nil {
+		return err
 	}
 	p.fill(i)
 	kept := !slices.ContainsFunc(digests, func(d sekisho.Digest) bool { return facts.Version(d) == "" })
@@ -196,6 +200,26 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	}
 	_, err = facts.Keep(i, digests...)
 	return err
+}
+
+// newer puts a scan that somebody trusted has attested since in the place of what
+// is known: so a gate without a scanner learns what became known, and approvals
+// lapse by it.
+func (p *proof) newer(i *fact.Image) error {
+	if p.signed == nil || p.age <= 0 {
+		return nil
+	}
+	now, err := p.app.now()
+	if err != nil {
+		return err
+	}
+	fresh, _, err := p.signed.Scan()
+	if err != nil || fresh.Scanned == nil || now.Sub(*fresh.Scanned) > p.age || i.Scanned != nil && !fresh.Scanned.After(*i.Scanned) {
+		return nil // none, too old, or not newer than what is known
+	}
+	fresh.ID, fresh.ScannedAs, fresh.Indexes, fresh.TagImmutable, fresh.Evidence = cmp.Or(i.ID, fresh.ID), i.ScannedAs, i.Indexes, i.TagImmutable, i.Evidence
+	*i = fresh
+	return nil
 }
 
 // maxIndexes bounds the indexes that are remembered of an image.

@@ -259,7 +259,9 @@ func shellArchive(t *testing.T) string {
 
 // TestDocker scans an image of a real engine, and a container that has written
 // and removed files.
-func TestDocker(t *testing.T) {
+func TestDocker(t *testing.T) { eachEngine(t, scanDocker) }
+
+func scanDocker(t *testing.T) {
 	env := docker(t, "overlay2")
 	archive := shellArchive(t)
 	must(t, engine(env, "load", "-i", archive))

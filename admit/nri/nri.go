@@ -38,6 +38,7 @@ type Options struct {
 	Socket   string // of the runtime; empty for /var/run/nri/nri.sock
 	Ask      func(context.Context, admit.Question) (node.Answer, error)
 	Lookup   func(ctx context.Context, name string) (Image, error) // for runtimes that tell no digest
+	APIGate  bool                                                  // a gate at the API judges what is new: what it let in counts as let in here
 	OnError  string                                                // deny or allow, when there is no answer
 	Deadline time.Duration                                         // of one decision; the runtime gives up after 2 s by default
 	Text     func(key string, pairs ...any) string
@@ -135,6 +136,17 @@ func nameKeys() []string {
 
 // image is the container's image with how it is to run. Newer runtimes tell the
 // digest themselves; of the others the name is looked up.
+// The annotations by which the kubelet tells how often it started a container
+// anew, and who gave it the pod; those of users do not come through.
+const restarts, from = "io.kubernetes.container.restartCount", "kubernetes.io/config.source"
+
+// again reports whether what was let in before starts once more: a container of
+// a pod that runs, or a pod that a gate at the API let pass.
+func (p *plugin) again(pod *api.PodSandbox, c *api.Container) bool {
+	n, err := strconv.Atoi(c.GetAnnotations()[restarts])
+	return err == nil && n > 0 || p.APIGate && pod.GetAnnotations()[from] == "api"
+}
+
 func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Container) (admit.Image, error) {
 	name := c.GetImage().GetName()
 	for _, key := range nameKeys() {
@@ -142,7 +154,7 @@ func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Containe
 			name = c.GetAnnotations()[key]
 		}
 	}
-	i := admit.Image{Reference: name, Request: fact.Request{Stage: fact.Run, Workload: workload(pod, c)}}
+	i := admit.Image{Reference: name, Request: fact.Request{Stage: fact.Run, Again: p.again(pod, c), Workload: workload(pod, c)}}
 	for _, d := range []string{c.GetImage().GetConfigDigest(), c.GetImage().GetDigest()} {
 		if i.Digest == "" && sekisho.Digest(d).Validate() == nil {
 			i.Digest = sekisho.Digest(d)

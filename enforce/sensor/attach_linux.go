@@ -17,7 +17,7 @@ import (
 
 //go:generate sh bpf/build.sh
 
-var objectNames = []string{"proc", "net", "sys"}
+var objectNames = []string{"proc", "net", "sys", "lsm"}
 
 // part is one place where a program is attached. The first one is that
 // without which nothing works.
@@ -49,6 +49,9 @@ func (s *Sensor) parts() []part {
 		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}},
 		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}},
 		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}},
+		{feature: lsmExec, object: "lsm", program: "lsm_exec", mode: KillUpper | KillVolume | KillMemory},
+		{feature: lsmMap, object: "lsm", program: "lsm_mmap", mode: KillMapped},
+		{feature: lsmProtect, object: "lsm", program: "lsm_mprotect", mode: KillMapped},
 		{feature: "mmap of code", object: "sys", program: "on_mmap", tracepoint: "sys_exit_mmap", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 		{feature: "mprotect of code", object: "sys", program: "on_mprotect", tracepoint: "sys_enter_mprotect", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 	}
@@ -69,6 +72,9 @@ func tracepointOf(call string) string {
 
 // asked says whether any policy wants what a part tells.
 func (s *Sensor) asked(p part) bool {
+	if p.object == "lsm" {
+		return s.asksLSM(p)
+	}
 	if len(p.kinds) == 0 {
 		return true
 	}
@@ -83,6 +89,9 @@ func (s *Sensor) asked(p part) bool {
 		if bits>>k&1 != 0 {
 			return true
 		}
+	}
+	if s.links[lsmMap] != nil && s.links[lsmProtect] != nil {
+		return false // it is refused before it is mapped
 	}
 	return mode&p.mode != 0
 }
@@ -196,6 +205,8 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 			err = errors.New("this kernel has no such tracepoint")
 		}
 		return l, err
+	case p.object == "lsm":
+		return s.attachLSM(prog)
 	case prog.Type() != ebpf.Tracing:
 		dir := s.o.Containers.Unified()
 		if dir == "" {
@@ -320,6 +331,7 @@ func (s *Sensor) describeCalls() error {
 			return fmt.Errorf("describe %s: %w", c.name, err)
 		}
 	}
+	s.callName[hookExec], s.callName[hookMap], s.callName[hookProtect] = "execve", "mmap", "mprotect"
 	for _, name := range []string{"mmap", "mprotect"} {
 		s.callName[numbers[name]] = name
 	}
@@ -338,5 +350,6 @@ func fnv1a(s string) uint64 {
 // why is the first line of an error, without the verifier's log.
 func why(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
+	line, _, _ = strings.Cut(line, " (MEMLOCK") // the limit is none; it is the kernel that says no
 	return line[:min(len(line), 300)]
 }

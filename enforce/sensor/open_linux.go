@@ -58,6 +58,7 @@ type Sensor struct {
 	generation pin.Generation
 	settled    bool
 	outlived   *Outlived
+	provedLSM  bool        // the kernel asks programs before it acts
 	reading    []byte      // the map of the reader, in memory
 	reader     *reader     // what outlives the sensor of its reading
 	lost       *[64]uint64 // that were told

@@ -79,6 +79,7 @@ type Options struct {
 	Syscalls     []string // told by the call itself, with its result, where a kind is told without it too
 	Capabilities uint64   // whose use is told, as bits; 0 for those that lead out of a container
 	Names        []string // last parts of paths whose opens to read are told
+	Probe        bool     // try what no policy asks for, too
 	Env          int      // bytes of the environment read at exec; none by default
 	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
 	Pins         string   // the directory of a bpffs where programs and maps outlive the sensor; empty for none

@@ -123,6 +123,31 @@ INLINE u64 wake(struct config *c)
 	return BPF_RB_NO_WAKEUP;
 }
 
+/* The critical ring's numbers, one counter per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} seqs SEC(".maps");
+
+INLINE u64 next_seq(void)
+{
+	u32 zero = 0;
+	u64 *v = bpf_map_lookup_elem(&seqs, &zero);
+	return v ? ++*v : 0;
+}
+
+INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
+{
+	((struct head *)data)->size = size;
+	((struct head *)data)->seq = next_seq();
+	if (bpf_ringbuf_output(&critical, data, size, wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
+}
+
 /* key names a cgroup of any hierarchy: ids are unique in one hierarchy only. */
 INLINE u64 key(struct cgroup *cg)
 {
@@ -471,26 +496,25 @@ INLINE u32 put_walk(struct scratch *s, u32 off, struct dentry *at, struct vfsmou
 #endif
 
 /* upper says whether an inode of an overlay has content of its own, and
- * whether a layer below has the file too. */
+ * whether a layer below has the file too. Where overlayfs is a module its types
+ * may be unknown: what is looked for stands behind the inode then. */
 INLINE bool upper(struct inode *inode, bool *lower)
 {
-	void *dentry = NULL, *oe = NULL;
+	void *at = (void *)inode, *below[2] = {}; /* the upper dentry, and what says of lower ones */
+	u32 count = 0;
 
-	*lower = false;
-	if (bpf_core_field_exists(struct ovl_inode, __upperdentry)) {
-		struct ovl_inode *o = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
-		R(&dentry, o, __upperdentry);
-		if (bpf_core_field_exists(struct ovl_inode, oe)) {
-			u32 count = 0; /* struct ovl_entry begins with the number of layers below */
-			R(&oe, o, oe);
-			if (oe)
-				bpf_probe_read_kernel(&count, sizeof(count), oe);
-			*lower = count > 0;
-		}
-	} else {
-		bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)inode + bpf_core_type_size(struct inode));
-	}
-	return dentry != NULL;
+	if (bpf_core_field_exists(struct ovl_inode, __upperdentry))
+		at += bpf_core_field_offset(struct ovl_inode, __upperdentry) - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+	else
+		at += bpf_core_type_size(struct inode);
+	bpf_probe_read_kernel(below, sizeof(below), at);
+	if (bpf_core_type_exists(struct backing_file)) { /* 6.5: struct ovl_entry begins with the number of layers below */
+		if (below[1])
+			bpf_probe_read_kernel(&count, sizeof(count), below[1]);
+		*lower = count > 0;
+	} else
+		*lower = below[1] != NULL; /* an inode, or the first half of struct ovl_path */
+	return below[0] != NULL;
 }
 
 struct facts {
@@ -565,6 +589,20 @@ INLINE bool drifted(struct config *c, struct policy *p, struct facts *f)
 		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);
+}
+
+/* real returns the file that the process named: an overlay maps the file of a
+ * layer instead, on a mount of its own. */
+INLINE struct path *real(struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+
+	if (!bpf_core_field_exists(struct backing_file, user_path))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
 }
 
 #endif

@@ -127,7 +127,6 @@ struct backing_file {
 struct ovl_inode {
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
-	void *oe;
 };
 
 struct fs_struct {
@@ -358,6 +357,10 @@ struct mm_struct___before61 {
 
 struct vm_area_struct___before61 {
 	struct rb_node vm_rb;
+};
+
+struct linux_binprm {
+	struct file *file;
 };
 
 struct vm_area_struct {

@@ -2,31 +2,6 @@
 // Processes and cgroups: the tier that costs an unrelated system call nothing.
 #include "common.h"
 
-/* The critical ring's numbers, one counter per CPU. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} seqs SEC(".maps");
-
-INLINE u64 next_seq(void)
-{
-	u32 zero = 0;
-	u64 *v = bpf_map_lookup_elem(&seqs, &zero);
-	return v ? ++*v : 0;
-}
-
-INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
-{
-	((struct head *)data)->size = size;
-	((struct head *)data)->seq = next_seq();
-	if (bpf_ringbuf_output(&critical, data, size, wake(c)))
-		ADD(n, lost);
-	else
-		ADD(n, submitted);
-}
-
 /* sockets says which of the first three descriptors are network sockets. */
 INLINE u8 sockets(struct task_struct *t)
 {

@@ -531,20 +531,6 @@ static long on_vma(struct task_struct *t, struct vm_area_struct *vma, struct map
 #define find_vma(t, addr, m) bpf_find_vma(t, addr, on_vma, m, 0)
 #endif
 
-/* real returns the file that the process named: an overlay maps the file of a
- * layer instead, on a mount of its own. */
-INLINE struct path *real(struct file *f)
-{
-	struct vfsmount *m = L(f, f_path.mnt);
-	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
-
-	if (!bpf_core_field_exists(struct backing_file, user_path))
-		return (void *)f + bpf_core_field_offset(struct file, f_path);
-	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
-		return (void *)f + bpf_core_field_offset(struct file, f_path);
-	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
-}
-
 /* map_told judges a file that became executable memory, and kills where the
  * policy says so: the process does not return to use it. */
 INLINE int map_told(u64 addr, bool asked, u32 nr)
