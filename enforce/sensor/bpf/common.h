@@ -61,13 +61,18 @@ struct {
 	__type(value, u64);
 } exempt SEC(".maps");
 
-/* Policies by hashes of containers' ids: one that starts again is under its
- * policy before anybody is asked. */
+/* What a container is under. */
+struct assignment {
+	u32 policy, rules;
+};
+
+/* By hashes of containers' ids: one that starts again is under its policy
+ * before anybody is asked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, u64);
-	__type(value, u32);
+	__type(value, struct assignment);
 } ids SEC(".maps");
 
 /* Which programs these are: while new ones take over, old ones run too. */
@@ -336,15 +341,15 @@ INLINE bool letter(struct scratch *s)
 	s->count = i;
 	len = s->names[i].len;
 	OPAQUE(pos);
-	pos &= BUF_DATA - 1;
-	s->data[pos] = '/';
+	pos &= BUF_PATH - 1;
+	s->walk[pos] = '/';
 	if (len <= 16) {
 		struct timespec64 *two = CAST(timespec64, s->names[i].name);
-		*(u64 *)&s->data[pos + 1] = two->tv_sec;
+		*(u64 *)&s->walk[pos + 1] = two->tv_sec;
 		if (len > 8)
-			*(u64 *)&s->data[pos + 9] = two->tv_nsec;
+			*(u64 *)&s->walk[pos + 9] = two->tv_nsec;
 	} else {
-		bpf_probe_read_kernel(&s->data[pos + 1], len & 255, (void *)s->names[i].name);
+		bpf_probe_read_kernel(&s->walk[pos + 1], len & 255, (void *)s->names[i].name);
 	}
 	s->pos = pos + 1 + len;
 	return false;
@@ -372,32 +377,32 @@ __attribute__((noinline)) int spell(struct scratch *s)
 
 	if (!s)
 		return 0;
-	if (s->count == 0) {
-		s->data[s->pos & (BUF_DATA - 1)] = '/';
-		s->pos = (s->pos & (BUF_DATA - 1)) + 1;
-		return 0;
-	}
 	for (i = 0; i < MAX_NAMES; i++)
 		if (letter(s))
 			break;
 	return 0;
 }
 
-/* put_walk writes the absolute path of a dentry on a mount, as one whose root
- * is root sees it, behind what data holds and returns the new end. */
-INLINE u32 put_walk(struct scratch *s, u32 off, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt, u32 *len, u8 *flags)
+/* walk writes the absolute path of a dentry on a mount, as one whose root is
+ * root sees it, to the end of s->walk, and returns where it begins. */
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
 {
+	u32 pos;
+
 	s->dentry = (u64)at;
 	s->mnt = (u64)on;
 	s->rootdentry = (u64)root;
 	s->rootmnt = (u64)rootmnt;
-	s->pos = off;
 	climb(s);
-	spell(s);
-	if (s->cut)
-		*flags |= F_CUT;
-	*len = s->pos - off;
-	return s->pos;
+	pos = BUF_PATH - 1;
+	if (s->count == 0) {
+		s->walk[BUF_PATH - 1] = '/';
+	} else {
+		pos = BUF_PATH - s->size;
+		s->pos = pos;
+		spell(s);
+	}
+	return pos | s->cut << 16;
 }
 #else
 /* step goes up by one name or mount; the state stands in memory, where the
@@ -472,6 +477,7 @@ INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struc
 	s->rootmnt = (u64)rootmnt;
 	return climb(s);
 }
+#endif
 
 /* put moves a walked path behind what data holds and returns the new end. */
 INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
@@ -489,11 +495,6 @@ INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
 	return off + n;
 }
 
-INLINE u32 put_walk(struct scratch *s, u32 off, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt, u32 *len, u8 *flags)
-{
-	return put(s, off, walk(s, at, on, root, rootmnt), len, flags);
-}
-#endif
 
 /* upper says whether an inode of an overlay has content of its own, and
  * whether a layer below has the file too. Where overlayfs is a module its types

@@ -25,7 +25,7 @@ INLINE void tell(struct config *c, struct task_struct *t, struct who *w, struct 
 	struct scratch *s = scratch();
 	struct counter *n = counter(K_DENIED);
 	struct call_event *e;
-	u32 off;
+	u32 off, pos;
 
 	ADD(n, seen);
 	if (!s) {
@@ -44,7 +44,8 @@ INLINE void tell(struct config *c, struct task_struct *t, struct who *w, struct 
 	e->changed = f->changed;
 	e->length = f->length;
 	e->origin = f->origin;
-	off = put_walk(s, 0, L(path, dentry), L(path, mnt), L(t, fs, root.dentry), rootm, &e->path, &e->h.flags);
+	pos = walk(s, L(path, dentry), L(path, mnt), L(t, fs, root.dentry), rootm);
+	off = put(s, 0, pos, &e->path, &e->h.flags);
 	off &= BUF_DATA - 1;
 	hand(c, n, e, sizeof(s->fixed) + off);
 }
