@@ -54,6 +54,30 @@ const (
 	KillMemory
 	KillMapped
 	SpareLower // a file that the image has too may run: somebody else compares its content
+
+	// What the rules of a container do not have is stopped: connections and
+	// sockets fail with EPERM, who listens on a port that the kernel chose, who
+	// opens a file to write it and who runs a program is killed.
+	DenyConnect
+	DenyListen
+	DenyRaw // sockets that are neither TCP nor UDP
+	DenyICMP
+	KillWrite
+	KillExec
+)
+
+// Modes are all that a policy can forbid together.
+const Modes = KillExec<<1 - 1
+
+// Reasons of events of the kinds sekisho.EventKill and sekisho.EventDenied:
+// drift, or what the rules do not have.
+const (
+	ReasonDrift      = "drift"
+	ReasonProcess    = "process"
+	ReasonWrite      = "write"
+	ReasonConnection = "connection"
+	ReasonListen     = "listen"
+	ReasonSocket     = "socket"
 )
 
 // Outlived says what went on while no sensor ran.
@@ -79,6 +103,7 @@ type Options struct {
 	Syscalls     []string // told by the call itself, with its result, where a kind is told without it too
 	Capabilities uint64   // whose use is told, as bits; 0 for those that lead out of a container
 	Names        []string // last parts of paths whose opens to read are told
+	Probe        bool     // try what no policy asks for, too
 	Env          int      // bytes of the environment read at exec; none by default
 	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
 	Pins         string   // the directory of a bpffs where programs and maps outlive the sensor; empty for none
