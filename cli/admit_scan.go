@@ -139,6 +139,7 @@ func (a *app) learn(ctx context.Context, target string, c *admitConfig, f *scanF
 	if err != nil {
 		return nil, nil, fmt.Errorf("scan %s: %w", target, err)
 	}
+	f.vexAttached, f.policy.trust = c.VEXAttached && strings.HasPrefix(report.Target.Reference, "registry:"), c.Trust
 	if err := a.statements(ctx, report, f); err != nil {
 		return nil, nil, err
 	}
