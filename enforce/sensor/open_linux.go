@@ -42,9 +42,10 @@ type Sensor struct {
 	epoll      int
 	tree       *tree
 	seq        uint64
-	expected   map[uint32]uint64 // the last number of each CPU
-	gap        bool              // a number was missing
-	untold     bool              // there were events since the losses were looked at
+	expected   []uint64 // the last number of each CPU
+	shares     *intern
+	gap        bool // a number was missing
+	untold     bool // there were events since the losses were looked at
 	told       time.Time
 	boot       time.Duration
 	bootAt     time.Time
@@ -70,7 +71,7 @@ type Sensor struct {
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: newIntern(), stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}

@@ -55,14 +55,13 @@ func newRing(fd, size int, done *uint64) (*ring, error) {
 	return r, nil
 }
 
-// peek returns the next record, or nothing. It stays valid until next.
+// look learns how far the ring was written.
+func (r *ring) look() { r.limit = atomic.LoadUint64(r.written) }
+
+// peek returns the next record of those that were there at the last look, or
+// nothing. It stays valid until the next but one.
 func (r *ring) peek() []byte {
-	for {
-		if r.at == r.limit {
-			if r.limit = atomic.LoadUint64(r.written); r.at == r.limit {
-				return nil
-			}
-		}
+	for r.at != r.limit {
 		pos := r.at & r.mask
 		n := atomic.LoadUint32((*uint32)(unsafe.Pointer(&r.data[pos])))
 		if n < ringDiscard {
@@ -75,8 +74,14 @@ func (r *ring) peek() []byte {
 			return nil
 		}
 		r.at += (uint64(n&^ringDiscard) + 8 + 7) &^ 7
-		r.release()
 	}
+	return nil
+}
+
+// ready says whether there is a record.
+func (r *ring) ready() bool {
+	r.look()
+	return r.peek() != nil
 }
 
 // join copies a record of n bytes that goes round the end.

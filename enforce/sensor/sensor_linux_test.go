@@ -237,6 +237,7 @@ func TestTornRecord(t *testing.T) {
 			want[i] = byte(i + 1)
 			r.data[(128-n+8+uint64(i))&127] = want[i]
 		}
+		r.look()
 		got := r.peek()
 		if !bytes.Equal(got, want) {
 			t.Errorf("%d bytes before the end: %v", n, got)
