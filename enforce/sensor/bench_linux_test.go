@@ -2,7 +2,6 @@ package sensor
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,6 +14,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/container"
+	"sekisho/internal/intern"
 )
 
 // opened returns a sensor that listens until the benchmark ends.
@@ -162,37 +162,9 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
-// filled is a ring in memory, with records of 144 bytes.
-func filled(size int) *ring {
-	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64)}
-	for at := 0; at+152 <= size; at += 152 {
-		binary.LittleEndian.PutUint32(r.data[at:], 144)
-		*r.written += 152
-	}
-	return r
-}
-
-// BenchmarkReader reads records in place.
-func BenchmarkReader(b *testing.B) {
-	r := filled(1 << 20)
-	r.done = new(uint64)
-	sum := uint64(0)
-	for b.Loop() {
-		r.at = 0
-		r.look()
-		for rec := r.peek(); rec != nil; rec = r.peek() {
-			sum += recordHead(rec).Time
-			r.next(rec)
-		}
-		r.release()
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(1<<20/152), "ns/event")
-	_ = sum
-}
-
 // unplugged is a sensor that has no kernel.
 func unplugged() *Sensor {
-	s := &Sensor{o: Options{Containers: container.New(container.Options{}), Now: time.Now}, shares: newIntern(), names: newNames(), tree: newTree(time.Now), config: make([]byte, 4096), boot: time.Hour, bootAt: time.Now()}
+	s := &Sensor{o: Options{Containers: container.New(container.Options{}), Now: time.Now}, shares: intern.New(words), names: newNames(), tree: newTree(time.Now), config: make([]byte, 4096), boot: time.Hour, bootAt: time.Now()}
 	return s
 }
 

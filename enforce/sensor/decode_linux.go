@@ -110,7 +110,7 @@ func (s *Sensor) comm(b []byte) string {
 	if n := bytes.IndexByte(b, 0); n >= 0 {
 		b = b[:n]
 	}
-	return s.shares.text(b)
+	return s.shares.Text(b)
 }
 
 // cut takes a string of n bytes off what follows an event.
@@ -130,13 +130,13 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	p := &made.p
 	*p = sekisho.Process{
 		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: s.comm(h.Comm[:]),
-		Path: s.shares.text(path), Args: s.shares.words(args), Directory: s.shares.text(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
+		Path: s.shares.Text(path), Args: s.shares.List(args), Directory: s.shares.Text(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
 		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Session: int(x.Session), Started: s.wall(h.Start),
 	}
 	if x.Env > 0 {
-		p.Env = s.shares.words(env)
+		p.Env = s.shares.List(env)
 	}
 	parent := s.tree.find(h.ParentPID, x.ParentStart)
 	if before := s.tree.find(h.PID, h.Start); before != nil && before.p.Parent != nil {

@@ -20,6 +20,8 @@ import (
 	"sekisho"
 	"sekisho/enforce/container"
 	"sekisho/enforce/sensor/pin"
+	"sekisho/enforce/sensor/ring"
+	"sekisho/internal/intern"
 )
 
 // Sensor listens until it is closed.
@@ -36,14 +38,14 @@ type Sensor struct {
 	programs   []*ebpf.Program
 	features   []Feature
 	config     []byte // the map of that name, in memory
-	critical   *ring
-	bulk       *ring
+	critical   *ring.Ring
+	bulk       *ring.Ring
 	stop       int // an eventfd
 	epoll      int
 	tree       *tree
 	seq        uint64
 	expected   []uint64 // the last number of each CPU
-	shares     *intern
+	shares     *intern.Table
 	gap        bool // a number was missing
 	untold     bool // there were events since the losses were looked at
 	told       time.Time
@@ -71,7 +73,7 @@ type Sensor struct {
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: newIntern(), stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: intern.New(words), stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -292,11 +294,11 @@ func (s *Sensor) rings() error {
 	var err error
 	for _, r := range []struct {
 		name string
-		to   **ring
+		to   **ring.Ring
 		done *uint64
 	}{{"critical", &s.critical, &s.reader.Critical}, {"bulk", &s.bulk, &s.reader.Bulk}} {
 		m := s.maps[r.name]
-		if *r.to, err = newRing(m.FD(), int(m.MaxEntries()), r.done); err != nil {
+		if *r.to, err = ring.New(m.FD(), int(m.MaxEntries()), r.done); err != nil {
 			return err
 		}
 	}
@@ -306,7 +308,7 @@ func (s *Sensor) rings() error {
 	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("make an epoll: %w", err)
 	}
-	for _, fd := range []int{s.critical.fd, s.bulk.fd, s.stop} {
+	for _, fd := range []int{s.maps["critical"].FD(), s.maps["bulk"].FD(), s.stop} {
 		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return fmt.Errorf("watch a ring: %w", err)
 		}
@@ -419,9 +421,9 @@ func (s *Sensor) Close() error {
 	for _, p := range s.programs {
 		p.Close()
 	}
-	for _, r := range []*ring{s.critical, s.bulk} {
+	for _, r := range []*ring.Ring{s.critical, s.bulk} {
 		if r != nil {
-			r.close()
+			r.Close()
 		}
 	}
 	for _, mem := range [][]byte{s.config, s.reading} {

@@ -157,7 +157,7 @@ func (s *Sensor) settle(f func(*sekisho.Event)) error {
 	}
 	s.attachAll() // what is not pinned is said
 	if o := s.outlived; o != nil {
-		o.Since, o.Read = s.wall(s.reader.Lived), s.critical.waiting()+s.bulk.waiting()
+		o.Since, o.Read = s.wall(s.reader.Lived), s.critical.Waiting()+s.bulk.Waiting()
 	}
 	s.beat()
 	s.shared().Generation = s.generation.Number

@@ -104,7 +104,7 @@ func pause(ctx context.Context, t *time.Timer, ms int) {
 func (s *Sensor) sleep() error {
 	s.shared().Sleeping = 1
 	defer func() { s.shared().Sleeping = 0 }()
-	if s.critical.ready() || s.bulk.ready() {
+	if s.critical.Ready() || s.bulk.Ready() {
 		return nil
 	}
 	var events [4]unix.EpollEvent
@@ -120,9 +120,9 @@ func (s *Sensor) drain(f func(*sekisho.Event)) int {
 	n := 0
 	for n < batch {
 		// In this order: what was bulk before something critical is there too.
-		s.critical.look()
-		s.bulk.look()
-		a, b := s.critical.peek(), s.bulk.peek()
+		s.critical.Look()
+		s.bulk.Look()
+		a, b := s.critical.Peek(), s.bulk.Peek()
 		if a == nil && b == nil {
 			break
 		}
@@ -130,16 +130,16 @@ func (s *Sensor) drain(f func(*sekisho.Event)) int {
 			if b == nil || a != nil && recordHead(a).Time <= recordHead(b).Time {
 				s.follow(a)
 				s.decode(a, f)
-				s.critical.next(a)
-				a = s.critical.peek()
+				s.critical.Next(a)
+				a = s.critical.Peek()
 			} else {
 				s.decode(b, f)
-				s.bulk.next(b)
-				b = s.bulk.peek()
+				s.bulk.Next(b)
+				b = s.bulk.Peek()
 			}
 		}
-		s.critical.release()
-		s.bulk.release()
+		s.critical.Release()
+		s.bulk.Release()
 	}
 	return n
 }
