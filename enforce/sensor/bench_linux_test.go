@@ -14,6 +14,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/dns"
 	"sekisho/internal/intern"
 )
 
@@ -164,7 +165,7 @@ func BenchmarkRun(b *testing.B) {
 
 // unplugged is a sensor that has no kernel.
 func unplugged() *Sensor {
-	s := &Sensor{o: Options{Containers: container.New(container.Options{}), Now: time.Now}, shares: intern.New(words), names: newNames(), tree: newTree(time.Now), config: make([]byte, 4096), boot: time.Hour, bootAt: time.Now()}
+	s := &Sensor{o: Options{Containers: container.New(container.Options{}), Now: time.Now}, shares: intern.New(words), names: dns.New(), tree: newTree(time.Now), config: make([]byte, 4096), boot: time.Hour, bootAt: time.Now()}
 	return s
 }
 
