@@ -9,8 +9,8 @@ import (
 	"sekisho/enforce/detect"
 )
 
-// life is what an ordinary container does, one event of each type.
-func life(n int) map[string]*sekisho.Event {
+// routine is what an ordinary container does, one event of each type.
+func routine(n int) map[string]*sekisho.Event {
 	who := fmt.Sprintf("worker%d --shard %d --config /srv/app/%d.yaml < supervisor%d < containerd-shim", n, n, n, n%7)
 	peer := fmt.Sprintf("10.2.%d.%d:5432", n/250, n%250)
 	path := fmt.Sprintf("/srv/cache/%d/part-%d", n%13, n)
@@ -50,7 +50,7 @@ func BenchmarkRules(b *testing.B) {
 	set := load(b, true, append(detect.BuiltIn(), public(b)...)...)
 	kinds := map[string][]*sekisho.Event{}
 	for n := range 500 {
-		for name, e := range life(n) {
+		for name, e := range routine(n) {
 			kinds[name] = append(kinds[name], e)
 		}
 	}
