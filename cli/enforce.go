@@ -130,11 +130,12 @@ func (a *app) enforceProbe(f *enforceFlags) error {
 		return err
 	}
 	defer s.Close()
+	features := s.Try(sensor.Modes) // what profiles can ask for too
 	if f.json {
-		return json.NewEncoder(a.Stdout).Encode(map[string]any{"schema": "sekisho.probe/v1", "features": s.Features()})
+		return json.NewEncoder(a.Stdout).Encode(map[string]any{"schema": "sekisho.probe/v1", "features": features})
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	for _, x := range s.Features() {
+	for _, x := range features {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", x.Name, a.texts.Text("enforce.state."+strings.ReplaceAll(x.State, " ", "_")), x.Why)
 	}
 	return w.Flush()

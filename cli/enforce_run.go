@@ -110,7 +110,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer log.Close()
-	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
+	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Observed: k.Observed(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
 	if err := a.enforceParts(ctx, s, host, &o); err != nil {
 		return err
 	}
@@ -257,7 +257,7 @@ const maxNames = 4000 // that the kernel's table holds
 // sensorOptions ask the kernel for what profiles, drift and rules need, and
 // nothing more.
 func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
-	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
+	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventSend, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
 	var calls []string
 	if settings.On(s.Syscalls) {
 		p.Kinds = append(p.Kinds, sekisho.EventMap)

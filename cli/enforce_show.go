@@ -82,7 +82,7 @@ func (a *app) printStatus(st *enforce.Status, away bool) error {
 		if key := "enforce.mode." + mode; a.texts.Has(key) {
 			mode = t(key)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", visible(cmp.Or(c.Name, c.ID[:min(12, len(c.ID))])), mode, a.effective(c.State), visible(c.Profile), c.Alerts, visible(c.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", visible(cmp.Or(c.Name, c.ID[:min(12, len(c.ID))])), mode, a.effective(c.State), a.stopWords(c.Stops), visible(c.Profile), c.Alerts, visible(c.Why))
 	}
 	for _, p := range st.Proofs {
 		fmt.Fprintln(w, t("enforce.status.proof", "attempt", t("enforce.canary."+strings.ReplaceAll(p.Attempt, " ", "_")), "state", a.effective(p.State), "time", p.Time.Format(time.RFC3339), "detail", visible(p.Detail)))
@@ -102,6 +102,15 @@ func (a *app) printStatus(st *enforce.Status, away bool) error {
 		fmt.Fprintln(w, visible(st.Broken[path]))
 	}
 	return w.Flush()
+}
+
+// stopWords are the words for what the kernel stops in a container.
+func (a *app) stopWords(kinds []string) string {
+	words := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		words = append(words, a.texts.Text("enforce.stop."+k))
+	}
+	return cmp.Or(strings.Join(words, ","), "-")
 }
 
 // effective is the word for an effective state.

@@ -20,6 +20,7 @@ import (
 
 	"sekisho"
 	"sekisho/audit"
+	"sekisho/enforce/profile"
 	"sekisho/enforce/respond"
 	"sekisho/enforce/settings"
 )
@@ -29,12 +30,23 @@ type Sensor interface {
 	// Run calls each for every event until the context ends. Events are not
 	// changed after.
 	Run(ctx context.Context, each func(*sekisho.Event)) error
-	// Forbid says which origins of content a container may not run; none lifts
-	// it. It returns before anything of a container that is being made runs.
-	Forbid(c *sekisho.Container, origins []string) error
+	// Forbid says what a container may not do; the zero value lifts all. It
+	// returns before anything of a container that is being made runs. On an
+	// error, what is not of the profile holds.
+	Forbid(c *sekisho.Container, o Orders) error
 	// Counts are events by class that the kernel saw, filtered and lost.
 	Counts() (map[string]Count, error)
 }
+
+// Orders are what the kernel stops in a container by itself.
+type Orders struct {
+	Origins []string         // of content that may not run
+	Profile *profile.Profile // nil for none
+	Stop    []string         // kinds of what the profile does not have
+}
+
+// none reports whether nothing is stopped.
+func (o *Orders) none() bool { return len(o.Origins) == 0 && len(o.Stop) == 0 }
 
 // Count is what became of events of one class: Seen is the sum of the others.
 type Count struct {
@@ -115,6 +127,7 @@ type Options struct {
 	Now       func() time.Time
 	Tick      <-chan time.Time // of housekeeping; nil for a ticker of a second
 	Features  map[string]string
+	Observed  []string // kinds of what profiles hold that the sensor tells all of
 }
 
 // Sizes of the queues, in events, orders and files.
@@ -159,7 +172,7 @@ func New(o Options) (*Enforcer, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p, err := openProfiles(o.Settings.Profiles)
+	p, err := openProfiles(o.Settings.Profiles, o.Observed)
 	if err != nil {
 		return nil, err
 	}

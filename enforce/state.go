@@ -33,7 +33,8 @@ type Gap struct {
 // Proof is what a canary showed.
 type Proof struct {
 	Time    time.Time `json:"time"`
-	Attempt string    `json:"attempt"` // drifted executable, forbidden connection, forbidden write
+	Attempt string    `json:"attempt"` // drifted executable, forbidden connection …
+	Kind    string    `json:"kind"`    // of what is stopped: drift, or of a profile
 	State   string    `json:"state"`
 	Detail  string    `json:"detail,omitempty"`
 }
@@ -47,6 +48,7 @@ type ContainerStatus struct {
 	Mode     string    `json:"mode"`
 	Profile  string    `json:"profile,omitempty"`
 	State    string    `json:"state"`
+	Stops    []string  `json:"stops"` // what the kernel stops: drift, and kinds of the profile
 	Why      string    `json:"why,omitempty"`
 	Alerts   int       `json:"alerts"`
 	LastSeen time.Time `json:"last_seen"`
@@ -273,24 +275,29 @@ func clone(m map[string]uint64) map[string]uint64 {
 // and what the last canary showed.
 func (e *Enforcer) containerStatus(x *entry) ContainerStatus {
 	x.mu.Lock()
-	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended}
-	forbidden, trouble, wants := x.forbidden, x.trouble, len(x.treat.Drift) > 0
+	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended, Stops: slices.Clone(x.stops)}
+	trouble, wants := x.trouble, len(x.treat.Drift) > 0
 	x.mu.Unlock()
+	if s.Stops == nil {
+		s.Stops = []string{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Alerts = e.state.byID[s.ID]
 	switch {
-	case x.mode != profile.Enforce || !wants:
+	case trouble != "":
+		s.State, s.Why = Degraded, trouble
+	case s.Mode != profile.Enforce || !wants && len(s.Stops) == 0:
 		s.State = Open
-	case forbidden:
+	case len(s.Stops) > 0:
 		s.State = Enforcing
 		for _, p := range e.state.doc.Proofs {
-			if p.State != Enforcing {
+			if p.State != Enforcing && (p.Kind == "" || slices.Contains(s.Stops, p.Kind)) {
 				s.State, s.Why = Degraded, "canary: "+p.Attempt+": "+p.State
 			}
 		}
 	default:
-		s.State, s.Why = Degraded, trouble
+		s.State = Degraded
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -89,12 +90,14 @@ func (t *Tracker) describe(k *known) {
 	c.Privileged = len(s.Linux.MaskedPaths) == 0 && len(s.Linux.ReadonlyPaths) == 0 && slices.Contains(s.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
 	c.Labels = s.Annotations
 	c.Mounts = mounts(s)
+	c.Resolvers = t.resolvers(s)
 	if c.Runtime == "" {
 		c.Runtime = runtimeOf(k.bundle)
 	}
 	k.whole = true
 	if dir := dockerDirectory(s, c.ID); dir != "" {
 		c.Runtime = "docker"
+		c.Resolvers = append(c.Resolvers, embedded)
 		k.whole = t.docker(&c, dir)
 	} else {
 		annotated(&c)
@@ -143,11 +146,44 @@ func mounts(s spec) []sekisho.Mount {
 	return list
 }
 
-// dockerDirectory is where Docker keeps a container: the host side of its
-// /etc/hostname and /etc/resolv.conf.
+// embedded is Docker's own name server in the networks that people make. It is
+// written into resolv.conf after the container is described.
+var embedded = netip.AddrFrom4([4]byte{127, 0, 0, 11})
+
+// maxResolvers bounds the name servers of a container; libraries ask three.
+const maxResolvers = 16
+
+// resolvers reads the name servers that a container's runtime gave it
+// (resolv.conf(5)), before the container can change them.
+func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
+	name := "/etc/resolv.conf"
+	for _, m := range s.Mounts {
+		if m.Destination == "/etc/resolv.conf" {
+			name = m.Source
+		}
+	}
+	data, err := t.read(name)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" || len(list) == maxResolvers {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil {
+			list = append(list, a.WithZone("").Unmap())
+		}
+	}
+	return list
+}
+
+// dockerDirectory is where Docker keeps a container: beside the host side of
+// /etc/resolv.conf, which is another container's where the network is.
 func dockerDirectory(s spec, id string) string {
 	for _, m := range s.Mounts {
-		if dir, _, ok := strings.Cut(m.Source, "/containers/"+id+"/"); ok && strings.HasPrefix(m.Destination, "/etc/") {
+		dir, rest, ok := strings.Cut(m.Source, "/containers/")
+		if owner, _, below := strings.Cut(rest, "/"); ok && below && hex64(owner) && strings.HasPrefix(m.Destination, "/etc/") {
 			return dir + "/containers/" + id
 		}
 	}

@@ -60,12 +60,7 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 		}
 		e.Net.Inbound = e.Kind == sekisho.EventAccept || e.Kind == sekisho.EventReceive
 	}
-	s.emit(e, f)
-	if h.Flags&flagKilled != 0 {
-		k := *e
-		k.Kind, k.Syscall = sekisho.EventKill, ""
-		s.emit(&k, f)
-	}
+	s.emitKilled(e, h.Flags, ReasonWrite, f)
 }
 
 // absolute joins a path with the directory that it begins at.
@@ -85,11 +80,25 @@ func (s *Sensor) network(x *netEvent, f func(*sekisho.Event)) {
 	e := s.event(h)
 	e.Net = s.conn(h, x.Family, x.Type, x.Protocol, x.LPort, x.RPort, x.Local, x.Remote)
 	e.Net.Inbound = h.Flags&flagInbound != 0
-	if e.Kind == sekisho.EventSocket {
+	switch e.Kind {
+	case sekisho.EventSocket:
 		e.Number, e.Flags = int64(x.Family), uint64(x.Type)
+	case sekisho.EventDenied:
+		if int(x.Op) < len(denials) {
+			e.Syscall, e.Reason = denials[x.Op].call, denials[x.Op].reason
+		}
+		if e.Syscall == "bind" || e.Syscall == "socket" {
+			e.Net.Remote = netip.AddrPort{}
+		}
+		if e.Syscall == "socket" {
+			e.Net.Local = netip.AddrPort{}
+		}
 	}
-	s.emit(e, f)
+	s.emitKilled(e, h.Flags, ReasonListen, f)
 }
+
+// denials say what was denied by enum op of bpf/event.h.
+var denials = [...]struct{ call, reason string }{{}, {"connect", ReasonConnection}, {"sendto", ReasonConnection}, {"bind", ReasonListen}, {"socket", ReasonSocket}}
 
 func (s *Sensor) conn(h *head, family, kind, protocol, lport, rport uint16, local, remote [16]byte) *sekisho.EventConn {
 	c := &sekisho.EventConn{Protocol: protocolName(family, kind, protocol), Domain: int(family), Type: int(kind)}

@@ -3,6 +3,7 @@ package sensor
 import (
 	"net/netip"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -16,6 +17,7 @@ const (
 // names remembers which addresses were answers to which questions, for each
 // container apart, so that none can name another's peers.
 type names struct {
+	mu     sync.Mutex
 	byAddr map[nameKey]string
 	order  []nameKey
 	next   int
@@ -29,11 +31,26 @@ type nameKey struct {
 func newNames() *names { return &names{byAddr: map[nameKey]string{}} }
 
 func (n *names) of(container uint64, a netip.Addr) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	return n.byAddr[nameKey{container, a}]
+}
+
+// each calls f for every address that a container was given.
+func (n *names) each(container uint64, f func(name string, a netip.Addr)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k, name := range n.byAddr {
+		if k.container == container {
+			f(name, k.addr)
+		}
+	}
 }
 
 // add keeps the addresses of an answer; the oldest are forgotten.
 func (n *names) add(container uint64, a answer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, addr := range a.addresses {
 		k := nameKey{container, addr}
 		if _, ok := n.byAddr[k]; !ok {

@@ -29,7 +29,13 @@ func (*Sensor) Stats() (Stats, error) { return Stats{}, nil }
 func (*Sensor) SetPolicy(uint32, Policy) error { return nil }
 
 // Assign does nothing.
-func (*Sensor) Assign(string, uint32) error { return nil }
+func (*Sensor) Assign(string, uint32, *Rules) error { return nil }
+
+// Try returns nothing.
+func (*Sensor) Try(Mode) []Feature { return nil }
+
+// Sweep does nothing.
+func (*Sensor) Sweep() error { return nil }
 
 // Exempt does nothing.
 func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }

@@ -30,14 +30,14 @@ type reader struct {
 
 // mirrored are the maps whose forms must be the same to understand what
 // programs left: with those, new programs share the maps of old ones.
-var mirrored = []string{"critical", "bulk", "cgroups", "policies", "config", "counters", "seqs"}
+var mirrored = []string{"critical", "bulk", "cgroups", "policies", "config", "counters", "seqs", "ids", "nets", "hosts", "resolved", "paths", "rulesets", "settled"}
 
 // layout names the form of what programs and reader share.
 func layout() string {
 	h := sha256.New()
 	sums, _ := objects.ReadFile("bpf/sources.sum")
 	for line := range strings.Lines(string(sums)) {
-		if strings.Contains(line, "event.h") {
+		if strings.Contains(line, "event.h") || strings.Contains(line, "verdict.h") {
 			h.Write([]byte(line))
 		}
 	}

@@ -54,6 +54,30 @@ const (
 	KillMemory
 	KillMapped
 	SpareLower // a file that the image has too may run: somebody else compares its content
+
+	// What the rules of a container do not have is stopped: connections and
+	// sockets fail with EPERM, who listens on a port that the kernel chose, who
+	// opens a file to write it and who runs a program is killed.
+	DenyConnect
+	DenyListen
+	DenyRaw // sockets that are neither TCP nor UDP
+	DenyICMP
+	KillWrite
+	KillExec
+)
+
+// Modes are all that a policy can forbid together.
+const Modes = KillExec<<1 - 1
+
+// Reasons of events of the kinds sekisho.EventKill and sekisho.EventDenied:
+// drift, or what the rules do not have.
+const (
+	ReasonDrift      = "drift"
+	ReasonProcess    = "process"
+	ReasonWrite      = "write"
+	ReasonConnection = "connection"
+	ReasonListen     = "listen"
+	ReasonSocket     = "socket"
 )
 
 // Outlived says what went on while no sensor ran.

@@ -210,7 +210,7 @@ func TestHooksFollowContainers(t *testing.T) {
 	if list := hooked(s); len(list) > 0 {
 		t.Errorf("no one asked for %v", list)
 	}
-	if err := s.Assign("a", 7); err != nil {
+	if err := s.Assign("a", 7, nil); err != nil {
 		t.Fatal(err)
 	}
 	if list := hooked(s); !slices.Equal(list, []string{"mmap of code", "mprotect of code"}) {

@@ -53,6 +53,7 @@ type Settings struct {
 	Audit     string     `yaml:"audit"`     // the directory of the audit log
 	Metrics   string     `yaml:"metrics"`   // a file for the textfile collector of Prometheus' node exporter
 	Drift     []string   `yaml:"drift"`     // origins that may not run; all when left out
+	Stop      []string   `yaml:"stop"`      // kinds of what a profile does not have that the kernel stops; all when left out
 	Workloads []Workload `yaml:"workloads"` // the first that fits counts
 	Rules     Rules      `yaml:"rules"`
 	Syscalls  *bool      `yaml:"syscalls"`  // system calls may be hooked, where rules, libraries or files need it; true when left out
@@ -111,6 +112,7 @@ type Workload struct {
 	Image    string   `yaml:"image"`    // as the workload writes it, * is anything
 	Mode     string   `yaml:"mode"`
 	Drift    []string `yaml:"drift"` // [] allows all
+	Stop     []string `yaml:"stop"`  // [] only tells
 	Ignore   bool     `yaml:"ignore"`
 }
 
@@ -252,6 +254,12 @@ func (s *Settings) complete(dir string) {
 			s.Drift = s.Drift[:3]
 		}
 	}
+	if s.Stop == nil {
+		s.Stop = Stoppable()
+		if !On(s.Syscalls) {
+			s.Stop = s.Stop[:3]
+		}
+	}
 	set(&s.Cap.Instances, 3)
 	set(&s.Cap.Window, Duration(10*time.Minute))
 	set(&s.Evidence.Size, 1<<30)
@@ -306,6 +314,9 @@ func (s *Settings) check() error {
 	if err := origins("drift", s.Drift); err != nil {
 		return err
 	}
+	if err := kinds("stop", s.Stop); err != nil {
+		return err
+	}
 	if err := s.hooks(); err != nil {
 		return err
 	}
@@ -339,13 +350,16 @@ func (s *Settings) hooks() error {
 	if s.Files {
 		return sekisho.Errorf(sekisho.Invalid, "syscalls: false, files: true: files that are written are known from system calls only: want one of both")
 	}
-	lists := [][]string{s.Drift}
+	lists := [][]string{s.Drift, s.Stop}
 	for _, w := range s.Workloads {
-		lists = append(lists, w.Drift)
+		lists = append(lists, w.Drift, w.Stop)
 	}
 	for _, l := range lists {
 		if slices.Contains(l, Libraries) {
 			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, drift: libraries: mapped code is known from system calls only: want one of both")
+		}
+		if slices.Contains(l, profile.KindWrite) {
+			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, stop: write: opened files are known from system calls only: want one of both")
 		}
 	}
 	return nil
@@ -386,6 +400,9 @@ func (w *Workload) check() error {
 			return err
 		}
 	}
+	if err := kinds("stop", w.Stop); err != nil {
+		return err
+	}
 	return origins("drift", w.Drift)
 }
 
@@ -410,6 +427,20 @@ func (r *Response) check() error {
 func origins(name string, list []string) error {
 	for _, o := range list {
 		if err := oneOf(name, o, Upper, Volume, Memory, Libraries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stoppable are the kinds of what a profile holds that the kernel can stop.
+func Stoppable() []string {
+	return []string{profile.KindProcess, profile.KindConnection, profile.KindListen, profile.KindWrite}
+}
+
+func kinds(name string, list []string) error {
+	for _, k := range list {
+		if err := oneOf(name, k, Stoppable()...); err != nil {
 			return err
 		}
 	}

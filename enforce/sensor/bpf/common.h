@@ -61,13 +61,18 @@ struct {
 	__type(value, u64);
 } exempt SEC(".maps");
 
-/* Policies by hashes of containers' ids: one that starts again is under its
- * policy before anybody is asked. */
+/* What a container is under. */
+struct assignment {
+	u32 policy, rules;
+};
+
+/* By hashes of containers' ids: one that starts again is under its policy
+ * before anybody is asked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, u64);
-	__type(value, u32);
+	__type(value, struct assignment);
 } ids SEC(".maps");
 
 /* Which programs these are: while new ones take over, old ones run too. */

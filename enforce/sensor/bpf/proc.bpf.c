@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // Processes and cgroups: the tier that costs an unrelated system call nothing.
-#include "common.h"
+#include "verdict.h"
 
 /* sockets says which of the first three descriptors are network sockets. */
 INLINE u8 sockets(struct task_struct *t)
@@ -99,6 +99,7 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	struct pid *pid;
 	const struct cred *cred;
 	u32 off = 0, pos;
+	bool checked;
 
 	if (!c || !s)
 		return 0;
@@ -118,7 +119,10 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	p = judging_policy(c, &w);
 	if (w.cg && p && e->mntns != c->host_mntns && drifted(c, p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
-	if (!(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
+	checked = stopping(c, &w, p, M_KILL_EXEC) && !(e->h.flags & F_KILLED) && e->mntns != c->host_mntns && !setup(t, c, w.cg->container);
+	if (w.cg && e->mntns != c->host_mntns)
+		settle(t, c, w.cg->container);
+	if (!checked && !(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
 		ADD(n, filtered);
 		return 0;
 	}
@@ -149,6 +153,8 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	pid = CAST(pid, pid);
 	e->session = outer(pid);
 	pos = walk(s, d, m, rootd, rootm);
+	if (checked && !path_known(s, w.cg->rules, PATH_EXEC, pos, 0) && bpf_send_signal(SIGKILL) == 0)
+		e->h.flags |= F_KILLED | F_PROFILE;
 	off = put(s, off, pos, &e->path, &e->h.flags);
 	cwd = L(fs, pwd.dentry);
 	cwdm = L(fs, pwd.mnt);
@@ -249,7 +255,7 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	struct task_struct *t = TASK();
 	struct who w;
 	u64 k, pk = 0, id;
-	u32 *policy;
+	struct assignment *was;
 	long len;
 
 	if (!c || !s)
@@ -275,9 +281,13 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	} else if ((id = named(s, cg))) {
 		made.container = k;
-		policy = bpf_map_lookup_elem(&ids, &id);
-		if (policy)
-			made.policy = *policy;
+		was = bpf_map_lookup_elem(&ids, &id);
+		if (was) {
+			made.policy = was->policy;
+			made.rules = was->rules;
+		}
+		if (!bpf_map_lookup_elem(&rulesets, &made.rules))
+			made.rules = 0;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	}
 	if (above)
