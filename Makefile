@@ -19,7 +19,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test docker cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes node node-built containerd kernels bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho

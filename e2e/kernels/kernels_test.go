@@ -93,6 +93,9 @@ func try(t *testing.T, r release, cgroup, arguments string) {
 		do = "probe,tests,none,events,enforce"
 		arguments = "sekisho.tests=Programs|Policies|Loss"
 	}
+	if only := os.Getenv("SEKISHO_DO"); only != "" { // to look into one thing
+		do, arguments = only, arguments+" loglevel=7"
+	}
 	rep := boot{kernel: kernelOf(t, r), cgroup: cgroup, do: do, append: arguments}.run(t)
 	t.Logf("%s, cgroup %s, security modules %s", rep.Kernel, rep.Cgroup, rep.LSM)
 	features(t, r, rep.Outputs["probe"])

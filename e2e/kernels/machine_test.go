@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,7 +60,7 @@ func (b boot) run(t *testing.T) *report {
 	} else {
 		args = append(args, "-accel", "tcg,thread=multi", "-cpu", "max")
 	}
-	args = append(args, "-append", fmt.Sprintf("console=%s quiet panic=-1 sekisho.cgroup=%s sekisho.do=%s %s", console, b.cgroup, b.do, b.append))
+	args = append(args, "-append", fmt.Sprintf("console=%s loglevel=4 panic=-1 sekisho.cgroup=%s sekisho.do=%s %s", console, b.cgroup, b.do, b.append))
 	if b.within == 0 {
 		b.within = 10 * time.Minute
 	}
@@ -68,10 +69,14 @@ func (b boot) run(t *testing.T) *report {
 	cmd := exec.CommandContext(ctx, qemu, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
 	if name := os.Getenv("SEKISHO_CONSOLE"); name != "" {
-		_ = os.WriteFile(name, out.Bytes(), 0o644)
+		f, err := os.Create(name)
+		must(t, err)
+		defer f.Close()
+		cmd.Stdout = io.MultiWriter(&out, f)
+		cmd.Stderr = cmd.Stdout
 	}
+	err := cmd.Run()
 	_, after, ok := strings.Cut(out.String(), "<report>")
 	text, _, whole := strings.Cut(after, "</report>")
 	if !ok || !whole {

@@ -203,7 +203,7 @@ func enforcer(name string, out, fail *bytes.Buffer) (stop func() error, err erro
 	case <-ended:
 		cmd.Wait()
 		return nil, fmt.Errorf("the enforcer ended: %s", fail.String())
-	case <-time.After(90 * time.Second):
+	case <-time.After(5 * time.Minute):
 		if name != "events" {
 			cmd.Process.Kill()
 			return nil, errors.New("the enforcer does not run")
