@@ -68,7 +68,7 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 
 // exactly is the target that can only be the image of a digest.
 func exactly(reference string, digest sekisho.Digest, scheme string) string {
-	for _, known := range []string{"registry", "docker", "containerd"} {
+	for _, known := range []string{"registry", "docker", "containerd", "storage"} {
 		if rest, ok := strings.CutPrefix(reference, known+":"); ok {
 			scheme, reference = known, rest
 			break
@@ -80,6 +80,8 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 			return "docker:" + reference + "@" + string(digest)
 		}
 		return "docker:" + string(digest)
+	case "storage":
+		return "storage:" + string(digest)
 	case "containerd":
 		return "containerd:" + reference // containerd knows images by name only; what came is compared
 	}

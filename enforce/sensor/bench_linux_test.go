@@ -162,7 +162,7 @@ func BenchmarkRun(b *testing.B) {
 
 // filled is a ring in memory, with records of 144 bytes.
 func filled(size int) *ring {
-	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64)}
+	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64), done: new(uint64)}
 	for at := 0; at+152 <= size; at += 152 {
 		binary.LittleEndian.PutUint32(r.data[at:], 144)
 		*r.written += 152
