@@ -111,6 +111,9 @@ func (s *Sensor) asked(p part) bool {
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
 	mode := s.policies[0].Mode | s.trial
+	if s.resting {
+		mode |= s.policies[s.o.Loss.Unknown].Mode
+	}
 	for _, a := range s.assigned {
 		mode |= s.policies[a.Policy].Mode
 	}

@@ -423,6 +423,13 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksy
 #endif
 #define R(dst, p, f) bpf_core_read((dst), sizeof(*(dst)), &(p)->f)
 
+/* W takes eight bytes of a field, whatever its type. */
+#ifdef DIRECT
+#define W(dst, p, f) (*(u64 *)(dst) = *(u64 *)&(p)->f)
+#else
+#define W(dst, p, f) bpf_core_read((dst), 8, &(p)->f)
+#endif
+
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define RAMFS_MAGIC 0x858458f6
