@@ -194,9 +194,13 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 	if err != nil {
 		return fmt.Errorf("count the CPUs: %w", err)
 	}
+	grows := s.grows()
 	for name, m := range spec.Maps {
 		if name == "scratches" {
 			m.MaxEntries = uint32(cpus)
+		}
+		if m.Type == ebpf.Hash && !grows {
+			m.Flags &^= unix.BPF_F_NO_PREALLOC
 		}
 		if s.maps[name] != nil || strings.HasPrefix(name, ".") {
 			continue
@@ -213,11 +217,30 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
+// grows says whether maps may get their memory as they fill: kernels before
+// 6.1 warn of that where programs of system calls use them.
+func (s *Sensor) grows() bool {
+	types, err := s.kernelTypes()
+	if err != nil {
+		return false
+	}
+	var allocator *btf.Struct
+	return types.TypeByName("bpf_mem_alloc", &allocator) == nil
+}
+
+// kernelTypes are read once, and let go of when everything is loaded.
+func (s *Sensor) kernelTypes() (*btf.Spec, error) {
+	if s.cache == nil {
+		s.cache = btf.NewCache()
+	}
+	return s.cache.Kernel()
+}
+
 // load loads one program of an object on its own, so that one which this
 // kernel refuses does not take the others with it.
 func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
-	if s.cache == nil {
-		s.cache = btf.NewCache()
+	if _, err := s.kernelTypes(); err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
 	}
 	one := spec.Copy()
 	for k := range one.Programs {
@@ -239,6 +262,7 @@ func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, er
 	for k := range one.Maps {
 		if s.maps[k] != nil {
 			replace[k] = s.maps[k]
+			one.Maps[k].Flags = s.maps[k].Flags() // as this kernel takes it
 		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.cache})
