@@ -41,8 +41,8 @@ func (s *Sensor) parts() []part {
 		{feature: "exit", object: "proc", program: "on_exit"},
 		{feature: "cgroup made", object: "proc", program: "on_cgroup_mkdir"},
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
-		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}},
-		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}},
+		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}, mode: DenyRaw},
+		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}, mode: KillWrite},
 		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
@@ -107,6 +107,9 @@ func (s *Sensor) asked(p part) bool {
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
 	mode := s.policies[0].Mode | s.trial
+	if s.resting {
+		mode |= s.policies[s.o.Loss.Unknown].Mode
+	}
 	for _, a := range s.assigned {
 		mode |= s.policies[a.Policy].Mode
 	}

@@ -19,6 +19,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/dns"
 	"sekisho/enforce/sensor/pin"
 )
 
@@ -48,7 +49,7 @@ type Sensor struct {
 	told       time.Time
 	boot       time.Duration
 	bootAt     time.Time
-	names      *names
+	names      *dns.Names
 	mu         sync.Mutex // of what follows
 	policies   map[uint32]Policy
 	assigned   map[string]assignment // by container
@@ -60,17 +61,19 @@ type Sensor struct {
 	unpinned   map[string]string     // why, by feature; "" for all
 	generation pin.Generation
 	settled    bool
+	resting    bool
 	outlived   *Outlived
-	provedLSM  bool        // the kernel asks programs before it acts
-	reading    []byte      // the map of the reader, in memory
-	reader     *reader     // what outlives the sensor of its reading
-	lost       *[64]uint64 // that were told
+	before     map[string]bool // programs that were attached all the time
+	reading    []byte          // the map of the reader, in memory
+	reader     *reader         // what outlives the sensor of its reading
+	lost       *[64]uint64     // that were told
+	provedLSM  bool            // the kernel asks programs before it acts
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}

@@ -106,7 +106,10 @@ func (g *gatherer) image(i *rule.Image, x *Index, r *request) {
 	} else {
 		known(g, &i.TagImmutable, m.TagImmutable, "image", "tag_immutable")
 	}
-	if m.Scanned == nil {
+	if m.Scanner != nil {
+		i.Scanner = m.Scanner.Name
+	}
+	if m.Scanned == nil || m.Scanner != nil {
 		g.lacks("image", "unread")
 		g.lacks("image", "os")
 		g.lacks("image", "os_version")

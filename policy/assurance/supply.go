@@ -207,7 +207,7 @@ func (supportedControl) ready() error { return nil }
 
 func (supportedControl) judge(x *Index, r *request, j *judgement) {
 	switch {
-	case x.image.Scanned == nil:
+	case x.image.Scanned == nil, x.image.OS == nil && x.image.Scanner != nil:
 		j.missing("scanned")
 	case x.image.OS == nil:
 		j.nothing = true // there is no distribution in it

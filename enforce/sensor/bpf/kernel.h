@@ -339,6 +339,12 @@ struct unix_sock {
 };
 
 struct io_ring_ctx;
+struct open_how {
+	u64 flags;
+};
+struct io_open {
+	struct open_how how;
+};
 struct io_kiocb {
 	struct file *file;
 	u8 opcode;
@@ -417,6 +423,13 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksy
 	})
 #endif
 #define R(dst, p, f) bpf_core_read((dst), sizeof(*(dst)), &(p)->f)
+
+/* W takes eight bytes of a field, whatever its type. */
+#ifdef DIRECT
+#define W(dst, p, f) (*(u64 *)(dst) = *(u64 *)&(p)->f)
+#else
+#define W(dst, p, f) bpf_core_read((dst), 8, &(p)->f)
+#endif
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
