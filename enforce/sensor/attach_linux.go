@@ -106,7 +106,7 @@ func (s *Sensor) asked(p part) bool {
 // inUse returns what the policies of present containers forbid: hooks that only
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
-	mode := s.policies[0].Mode | s.trial
+	mode := s.policies[0].Mode | s.trial | s.ahead
 	if s.resting {
 		mode |= s.policies[s.o.Loss.Unknown].Mode
 	}
@@ -127,6 +127,17 @@ func (s *Sensor) Try(m Mode) []Feature {
 	s.trial = 0
 	s.attachAll()
 	return features
+}
+
+// Expect attaches what policies of a mode need before a container is under
+// one; 0 for none.
+func (s *Sensor) Expect(m Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ahead != m {
+		s.ahead = m
+		s.attachAll()
+	}
 }
 
 // attachAll attaches what is asked for and detaches what no longer is.
