@@ -37,10 +37,10 @@ type Image struct {
 type Options struct {
 	Socket   string // of the runtime; empty for /var/run/nri/nri.sock
 	Ask      func(context.Context, admit.Question) (node.Answer, error)
-	Lookup   func(ctx context.Context, name string) (Image, error) // for runtimes that tell no digest
-	APIGate  bool                                                  // a gate at the API judges what is new: what it let in counts as let in here
-	OnError  string                                                // deny or allow, when there is no answer
-	Deadline time.Duration                                         // of one decision; the runtime gives up after 2 s by default
+	Lookup   func(ctx context.Context, runtime, name string) (Image, error) // for runtimes that tell no digest
+	APIGate  bool                                                           // a gate at the API judges what is new: what it let in counts as let in here
+	OnError  string                                                         // deny or allow, when there is no answer
+	Deadline time.Duration                                                  // of one decision; the runtime gives up after 2 s by default
 	Text     func(key string, pairs ...any) string
 	Tell     func(key string, pairs ...any) // what happens to the connection
 	Every    time.Duration                  // how long to wait before connecting again
@@ -87,10 +87,14 @@ func (silent) Infof(context.Context, string, ...any)  {}
 func (silent) Warnf(context.Context, string, ...any)  {}
 func (silent) Errorf(context.Context, string, ...any) {}
 
-type plugin struct{ *Options }
+type plugin struct {
+	*Options
+	runtime string // that this is a plugin of
+}
 
 // Configure says that the plugin is known to the runtime.
 func (p *plugin) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
+	p.runtime = runtime
 	p.Tell("cli.admit.nri.serving", "runtime", runtime+" "+version)
 	return 0, nil
 }
@@ -134,6 +138,18 @@ func nameKeys() []string {
 	return []string{"io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"}
 }
 
+// CRIO is the name by which CRI-O introduces itself.
+const CRIO = "cri-o"
+
+// exact is by what an image is looked up: CRI-O writes the identity that a name
+// stood for. Of another runtime a pod may have written that itself.
+func (p *plugin) exact(c *api.Container, name string) string {
+	if id := c.GetAnnotations()["io.kubernetes.cri-o.ImageRef"]; p.runtime == CRIO && id != "" {
+		return id
+	}
+	return name
+}
+
 // image is the container's image with how it is to run. Newer runtimes tell the
 // digest themselves; of the others the name is looked up.
 // The annotations by which the kubelet tells how often it started a container
@@ -163,7 +179,7 @@ func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Containe
 	if name == "" && i.Digest == "" {
 		return i, sekisho.Errorf(sekisho.NotFound, "the runtime does not tell the image of container %s", c.GetName())
 	}
-	found, err := p.Lookup(ctx, name)
+	found, err := p.Lookup(ctx, p.runtime, p.exact(c, name))
 	if err != nil && i.Digest == "" {
 		return i, err
 	}

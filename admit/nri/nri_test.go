@@ -69,7 +69,7 @@ func start(t *testing.T, require bool) *runtime {
 		Text: func(key string, pairs ...any) string { return key + " " + fmt.Sprint(pairs...) },
 		Tell: func(key string, _ ...any) { r.told <- key },
 		Ask:  r.ask,
-		Lookup: func(_ context.Context, name string) (nri.Image, error) {
+		Lookup: func(_ context.Context, _, name string) (nri.Image, error) {
 			switch {
 			case strings.Contains(name, "good"):
 				return nri.Image{Digest: sekisho.Digest(image(1)), Source: "containerd/k8s.io:" + name}, nil

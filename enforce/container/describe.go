@@ -101,10 +101,15 @@ func (t *Tracker) describe(k *known) {
 		c.Resolvers = append(c.Resolvers, embedded)
 		k.whole = t.docker(&c, dir)
 	} else {
+		if path.Base(k.bundle) == "userdata" && c.Labels["io.container.manager"] == "cri-o" { // others let users write annotations
+			c.Runtime = "cri-o"
+			crio(&c)
+		}
 		annotated(&c)
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
+	t.changes++
 	t.want(k)
 }
 
@@ -134,7 +139,7 @@ func runtimeOf(bundle string) string {
 }
 
 // system are destinations that every container has; they are nobody's mounts.
-var system = []string{"/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
+var system = []string{"/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/run/.containerenv"}
 
 func mounts(s spec) []sekisho.Mount {
 	var list []sekisho.Mount
@@ -282,6 +287,29 @@ var members = []struct {
 	{"CronJob", regexp.MustCompile(`^(.+)-[0-9]{8,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
 	{"StatefulSet", regexp.MustCompile(`^(.+)-(?:0|[1-9][0-9]{0,4})$`)},
 	{"Pod", regexp.MustCompile(`^(.+)-[24-9b-df-hj-np-tv-xz]{5}$`)},
+}
+
+// crio takes the image's digests and the labels from the annotations of CRI-O,
+// which has its own for them. Where there are no labels of a kubelet, the name
+// k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT tells what they would.
+func crio(c *sekisho.Container) {
+	if id := sekisho.Digest("sha256:" + strings.TrimPrefix(c.Labels["io.kubernetes.cri-o.ImageRef"], "sha256:")); id.Validate() == nil {
+		c.ImageID = id
+	}
+	refs, _, _ := strings.Cut(c.Labels["io.kubernetes.cri-o.ImageRepoDigests"], ",")
+	if _, digest, _ := strings.Cut(refs, "@"); sekisho.Digest(digest).Validate() == nil {
+		c.ImageDigest = sekisho.Digest(digest)
+	}
+	labels := map[string]string{}
+	if p := strings.Split(c.Labels["io.kubernetes.cri-o.Name"], "_"); len(p) == 6 && p[0] == "k8s" {
+		labels["io.kubernetes.container.name"], labels["io.kubernetes.pod.name"], labels["io.kubernetes.pod.namespace"] = p[1], p[2], p[3]
+	}
+	var own map[string]string
+	if json.Unmarshal([]byte(c.Labels["io.kubernetes.cri-o.Labels"]), &own) == nil {
+		maps.Copy(labels, own)
+	}
+	maps.Copy(labels, c.Labels)
+	c.Labels = labels
 }
 
 // WorkloadOf says what a container is an instance of, by its labels. They do not

@@ -113,7 +113,7 @@ func (t *Tracker) Running() map[uint64]uint64 {
 }
 
 // shims finds the bundles of running containers: a shim's working directory
-// is the bundle, and its command line has the id.
+// is the bundle, and its command line has the id; conmon's has both.
 func (t *Tracker) shims() {
 	dir := filepath.Join("/", t.o.Root, "proc")
 	entries, err := os.ReadDir(dir)
@@ -125,10 +125,15 @@ func (t *Tracker) shims() {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(dir, e.Name(), "cmdline"))
+		args := strings.Split(string(line), "\x00")
+		if id, bundle := conmon(args); err == nil && id != "" {
+			t.mu.Lock()
+			t.expect(id, bundle)
+			t.mu.Unlock()
+		}
 		if err != nil || !strings.Contains(string(line), "shim") {
 			continue
 		}
-		args := strings.Split(string(line), "\x00")
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
 			t.mu.Lock()

@@ -1,8 +1,7 @@
 package sensor
 
 import (
-	"bytes"
-	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sekisho"
 )
@@ -171,16 +172,6 @@ func TestTreeIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x02jp\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, ok := parseAnswer(b)
-		if ok && len(a.addresses) > maxAnswers {
-			t.Errorf("%d addresses", len(a.addresses))
-		}
-	})
-}
-
 func FuzzWords(f *testing.F) {
 	f.Add([]byte("a\x00b\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -222,26 +213,21 @@ func TestHooksFollowContainers(t *testing.T) {
 	}
 }
 
-// TestTornRecord holds that a record that goes round the end of the ring is
-// read whole.
-func TestTornRecord(t *testing.T) {
-	for _, n := range []uint64{8, 16, 40} { // bytes before the end where its header stands
-		r := &ring{done: new(uint64), data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
-		r.at, r.limit, *r.written = 128-n, 128-n, 128-n+8+64
-		binary.LittleEndian.PutUint32(r.data[128-n:], 64)
-		want := make([]byte, 64)
-		for i := range want {
-			want[i] = byte(i + 1)
-			r.data[(128-n+8+uint64(i))&127] = want[i]
-		}
-		got := r.peek()
-		if !bytes.Equal(got, want) {
-			t.Errorf("%d bytes before the end: %v", n, got)
-			continue
-		}
-		r.next(got)
-		if got = r.peek(); got != nil {
-			t.Errorf("%d bytes before the end: then %v", n, got)
-		}
+// TestDirect holds that a kernel that takes direct loads gets them: the other
+// objects cost twice as much.
+func TestDirect(t *testing.T) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	if major < 6 || major == 6 && minor < 2 {
+		t.Skip("the kernel is older than 6.2")
+	}
+	if s := opened(t, Options{}, func(*sekisho.Event) {}); s.form != direct {
+		t.Error("the programs with direct loads were refused")
 	}
 }

@@ -235,7 +235,7 @@ INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {
 	struct policy *p;
 	if (!w->cg)
-		return c->host_wants >> kind & 1;
+		return c->host_wants >> kind & 1 && !(c->loss & LOSS_HOST && gone(c));
 	p = policy_of(w);
 	return p && p->wants >> kind & 1;
 }
@@ -244,7 +244,7 @@ INLINE u64 started(struct task_struct *t)
 {
 	u64 v = 0;
 	if (bpf_core_field_exists(t->start_boottime))
-		R(&v, t, start_boottime);
+		W(&v, t, start_boottime);
 	else
 		bpf_core_read(&v, sizeof(v), &((struct task_struct___old_start *)t)->real_start_time);
 	return v;
@@ -255,13 +255,11 @@ INLINE u64 started(struct task_struct *t)
 INLINE bool compat(struct task_struct *t)
 {
 	if (bpf_core_field_exists(t->thread_info.status)) {
-		u32 status;
-		bpf_core_read(&status, sizeof(status), &t->thread_info.status);
+		u32 status = L(t, thread_info.status);
 		return status & 2;
 	}
 	if (bpf_core_field_exists(t->thread_info.flags)) {
-		unsigned long flags;
-		bpf_core_read(&flags, sizeof(flags), &t->thread_info.flags);
+		unsigned long flags = L(t, thread_info.flags);
 		return flags >> 22 & 1;
 	}
 	return false;
@@ -287,9 +285,126 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	h->ppid = L(t, real_parent, tgid);
 	h->uid = L(cred, euid.val);
 	h->gid = L(cred, gid.val);
-	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+	W(&h->comm[0], t, comm[0]);
+	W(&h->comm[8], t, comm[8]);
 }
 
+#ifdef DIRECT
+/* A path is walked from its end: step remembers a name or goes up to the mount
+ * above, spell then writes the names in their order. The state stands in
+ * memory, where the verifier forgets it, else it would follow every path of
+ * the loops apart. */
+INLINE bool step(struct scratch *s)
+{
+	struct dentry *d = CAST(dentry, s->dentry);
+	struct vfsmount *m = CAST(vfsmount, s->mnt);
+	struct dentry *parent;
+	u32 len, i;
+
+	if (s->dentry == s->rootdentry && s->mnt == s->rootmnt)
+		return true;
+	parent = d->d_parent;
+	if (s->dentry == (u64)m->mnt_root || s->dentry == (u64)parent) {
+		struct mount *mount = CAST(mount, s->mnt - bpf_core_field_offset(struct mount, mnt));
+		u64 above = (u64)mount->mnt_parent;
+		if (!above || above == (u64)mount || s->dentry != (u64)m->mnt_root)
+			return true;
+		s->dentry = (u64)mount->mnt_mountpoint;
+		s->mnt = above + bpf_core_field_offset(struct mount, mnt);
+		return false;
+	}
+	s->dentry = (u64)parent;
+	len = d->d_name.len;
+	if (len > 255)
+		len = 255;
+	i = s->count;
+	if (s->size + len + 1 > BUF_PATH || i >= MAX_NAMES) {
+		s->cut = 1;
+		return true;
+	}
+	s->size += len + 1;
+	s->names[i].name = (u64)d->d_name.name;
+	s->names[i].len = len;
+	s->count = i + 1;
+	return false;
+}
+
+/* letter writes the last name that is remembered. Nearly all have 16 bytes or
+ * less: two loads cost less than the helper, and what they copy too much the
+ * next name covers. */
+INLINE bool letter(struct scratch *s)
+{
+	u32 i = s->count - 1, pos = s->pos, len;
+
+	if (i >= MAX_NAMES)
+		return true;
+	s->count = i;
+	len = s->names[i].len;
+	OPAQUE(pos);
+	pos &= BUF_PATH - 1;
+	s->walk[pos] = '/';
+	if (len <= 16) {
+		struct timespec64 *two = CAST(timespec64, s->names[i].name);
+		*(u64 *)&s->walk[pos + 1] = two->tv_sec;
+		if (len > 8)
+			*(u64 *)&s->walk[pos + 9] = two->tv_nsec;
+	} else {
+		bpf_probe_read_kernel(&s->walk[pos + 1], len & 255, (void *)s->names[i].name);
+	}
+	s->pos = pos + 1 + len;
+	return false;
+}
+
+/* climb remembers the names, spell writes them: global functions, which are
+ * verified once. */
+__attribute__((noinline)) int climb(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	s->count = s->size = s->cut = 0;
+	for (i = 0; i < MAX_STEPS; i++)
+		if (step(s))
+			return 0;
+	s->cut = 1;
+	return 0;
+}
+
+__attribute__((noinline)) int spell(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	for (i = 0; i < MAX_NAMES; i++)
+		if (letter(s))
+			break;
+	return 0;
+}
+
+/* walk writes the absolute path of a dentry on a mount, as one whose root is
+ * root sees it, to the end of s->walk, and returns where it begins. */
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+{
+	u32 pos;
+
+	s->dentry = (u64)at;
+	s->mnt = (u64)on;
+	s->rootdentry = (u64)root;
+	s->rootmnt = (u64)rootmnt;
+	climb(s);
+	pos = BUF_PATH - 1;
+	if (s->count == 0) {
+		s->walk[BUF_PATH - 1] = '/';
+	} else {
+		pos = BUF_PATH - s->size;
+		s->pos = pos;
+		spell(s);
+	}
+	return pos | s->cut << 16;
+}
+#else
 /* step goes up by one name or mount; the state stands in memory, where the
  * verifier forgets it, else it would follow every path of the loop apart. */
 INLINE bool step(struct scratch *s)
@@ -329,7 +444,7 @@ INLINE bool step(struct scratch *s)
 }
 
 /* climb writes the path that walk asked for. */
-#if defined(DIRECT) || defined(SINCE512)
+#ifdef SINCE512
 __attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
 #else
 static __attribute__((noinline, unused))
@@ -362,6 +477,7 @@ INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struc
 	s->rootmnt = (u64)rootmnt;
 	return climb(s);
 }
+#endif
 
 /* put moves a walked path behind what data holds and returns the new end. */
 INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
@@ -378,6 +494,7 @@ INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
 	*len = n;
 	return off + n;
 }
+
 
 /* upper says whether an inode of an overlay has content of its own, and
  * whether a layer below has the file too. Where overlayfs is a module its types

@@ -116,10 +116,17 @@ struct path_key {
 #define BUF_PATH 4096
 #define BUF_DATA 32768
 
+#define MAX_STEPS 80 /* up, of names and mounts */
+#define MAX_NAMES 64
+
 struct scratch {
 	/* the state of a walk */
 	u64 dentry, mnt, rootdentry, rootmnt;
-	u32 pos, pad;
+	u32 pos, count, size, cut;
+	struct {
+		u64 name;
+		u32 len, pad;
+	} names[MAX_NAMES];
 	union {
 		struct exec exec;
 		struct cgroup_event cgroup;
@@ -163,6 +170,7 @@ struct config {
 /* What holds while the enforcer does not live. */
 #define LOSS_OPEN 1   /* nothing is killed */
 #define LOSS_STRICT 2 /* nothing is spared for somebody else to compare */
+#define LOSS_HOST 4   /* the host's own processes are not told: the rings are the containers' */
 
 struct counter {
 	u64 seen, filtered, submitted, lost;

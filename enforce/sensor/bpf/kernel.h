@@ -292,7 +292,12 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	possible_net_t skc_net;
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
 	u16 skc_dport;
@@ -417,6 +422,13 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksy
 	})
 #endif
 #define R(dst, p, f) bpf_core_read((dst), sizeof(*(dst)), &(p)->f)
+
+/* W takes eight bytes of a field, whatever its type. */
+#ifdef DIRECT
+#define W(dst, p, f) (*(u64 *)(dst) = *(u64 *)&(p)->f)
+#else
+#define W(dst, p, f) bpf_core_read((dst), 8, &(p)->f)
+#endif
 
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994

@@ -14,7 +14,13 @@ INLINE u8 sockets(struct task_struct *t)
 
 	if (max < 3)
 		return 0;
+#ifdef DIRECT
+	W(&three[0], CAST(timespec64, fds), tv_sec);
+	W(&three[1], CAST(timespec64, fds), tv_nsec);
+	W(&three[2], CAST(timespec64, fds + 2), tv_sec);
+#else
 	bpf_probe_read_kernel(three, sizeof(three), fds);
+#endif
 	for (i = 0; i < 3; i++) {
 		struct file *f = three[i];
 		struct socket *s;
@@ -137,8 +143,8 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	e->sockets = sockets(t);
 	e->parent_start = started(L(t, real_parent, group_leader));
 	cred = L(t, cred);
-	bpf_core_read(&e->permitted, 8, &cred->cap_permitted);
-	bpf_core_read(&e->effective, 8, &cred->cap_effective);
+	W(&e->permitted, cred, cap_permitted);
+	W(&e->effective, cred, cap_effective);
 	e->loginuid = -1;
 	if (bpf_core_field_exists(t->loginuid))
 		e->loginuid = L(t, loginuid.val);
@@ -146,11 +152,9 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	e->tty = tty(sig);
 	pid = L(t, thread_pid);
 	e->inner = inner(pid, &e->pidns);
-	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
-	pid = CAST(pid, pid);
+	pid = CAST(pid, L(sig, pids[2]));
 	e->leader = inner(pid, NULL) == e->inner;
-	bpf_core_read(&pid, sizeof(pid), &sig->pids[3]);
-	pid = CAST(pid, pid);
+	pid = CAST(pid, L(sig, pids[3]));
 	e->session = outer(pid);
 	pos = walk(s, d, m, rootd, rootm);
 	if (checked && !path_known(s, w.cg->rules, PATH_EXEC, pos, 0) && bpf_send_signal(SIGKILL) == 0)
