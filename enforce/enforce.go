@@ -160,6 +160,7 @@ type Enforcer struct {
 	mu       sync.Mutex    // of what the judge and housekeeping share
 	seen     *seenFiles
 	lastSave time.Time
+	gapTold  bool
 	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
 }
 
@@ -192,9 +193,6 @@ func New(o Options) (*Enforcer, error) {
 
 // Run works until the context ends, then finishes what it has and saves.
 func (e *Enforcer) Run(ctx context.Context) error {
-	if gap := e.state.gap(); gap != nil {
-		e.alert(&Alert{Kind: KindGap, Severity: "high", Rule: "enforcer was away", What: gap.From.Format(time.RFC3339) + "/" + gap.To.Format(time.RFC3339)})
-	}
 	if err := e.housekeeping(); err != nil { // the state is known from the start
 		return err
 	}
@@ -222,6 +220,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	e.evidence.close()
 	e.judging.close() // then the files, then the orders
 	err = errors.Join(err, group.Wait())
+	e.tellGap(true)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -266,6 +265,8 @@ func (e *Enforcer) attribute(ev *sekisho.Event) *entry {
 	if ev.Kind == sekisho.EventCgroup {
 		if made = ev.Flags == 0; !made && strings.Contains(path.Base(ev.Path), ev.Container.ID) {
 			entry.end(ev.Time)
+		} else if made {
+			entry.end(time.Time{}) // it may have ended, and begun again
 		}
 	}
 	if news || made { // a container has several cgroups; each has to be told

@@ -61,13 +61,14 @@ var bits = []struct {
 func Open(o Options) (*Kernel, error) {
 	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, made: map[sensor.Mode]bool{}, mounts: make(chan mount, 1024)}
 	if o.Settings.Mode == profile.Enforce { // nobody else will know a container that begins while we are away
-		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)) + 1
+		o.Sensor.Loss.Unknown = policyID(modeOf(o.Settings.Drift) | sensor.SpareLower)
 	}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
 	}
 	k.sensor = s
+	k.remember()
 	if err := k.policies(); err != nil {
 		s.Close()
 		return nil, err
@@ -141,6 +142,7 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 		})
 		group.Go(func() { k.markMounts(asked) })
 	}
+	group.Go(func() { k.keepMemory(asked) })
 	k.running()
 	if err := k.sensor.Sweep(); err != nil {
 		return err

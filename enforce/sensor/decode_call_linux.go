@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"sekisho"
+	"sekisho/enforce/sensor/dns"
 )
 
 const (
@@ -104,7 +105,7 @@ func (s *Sensor) conn(h *head, family, kind, protocol, lport, rport uint16, loca
 	c := &sekisho.EventConn{Protocol: protocolName(family, kind, protocol), Domain: int(family), Type: int(kind)}
 	if family == 2 || family == 10 {
 		c.Local, c.Remote = addrPort(family, local, lport), addrPort(family, remote, rport)
-		c.Name = s.names.of(h.Container, c.Remote.Addr())
+		c.Name = s.names.Of(h.Container, c.Remote.Addr())
 	}
 	return c
 }
@@ -136,15 +137,15 @@ func protocolName(family, kind, protocol uint16) string {
 func (s *Sensor) dns(x *dnsEvent, f func(*sekisho.Event)) {
 	payload, protocol := x.Payload[:min(int(x.Length), len(x.Payload))], "udp"
 	if x.Stream != 0 {
-		payload, protocol = message(payload), "tcp"
+		payload, protocol = dns.Message(payload), "tcp"
 	}
-	a, ok := parseAnswer(payload)
+	a, ok := dns.Parse(payload)
 	if !ok {
 		return
 	}
 	e := s.event(&x.Head)
-	s.names.add(x.Head.Container, a)
-	e.Path, e.Number, e.Result = a.name, int64(a.kind), -int64(a.code)
-	e.Net = &sekisho.EventConn{Protocol: protocol, Addresses: a.addresses, Inbound: true}
+	s.names.Add(x.Head.Container, a)
+	e.Path, e.Number, e.Result = a.Name, int64(a.Kind), -int64(a.Code)
+	e.Net = &sekisho.EventConn{Protocol: protocol, Addresses: a.Addresses, Inbound: true}
 	s.emit(e, f)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"sekisho"
+	"sekisho/enforce/container"
 )
 
 // Sensor exists on Linux only.
@@ -44,7 +45,13 @@ func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }
 func (*Sensor) Close() error { return nil }
 
 // Outlived returns nothing.
-func (*Sensor) Outlived() *Outlived { return nil }
+func (*Sensor) Outlived() (*Outlived, bool) { return nil, true }
+
+// Abandoned says no.
+func Abandoned(string) bool { return false }
+
+// Look returns nothing.
+func Look(string, *container.Tracker) (*Held, error) { return nil, nil }
 
 // Unpin does nothing.
 func Unpin(string) (int, error) { return 0, nil }

@@ -130,7 +130,7 @@ func (s *Sensor) remember(container uint64, id uint32) {
 	if w == nil || len(w.names) == 0 {
 		return
 	}
-	s.names.each(container, func(name string, a netip.Addr) {
+	s.names.Each(container, func(name string, a netip.Addr) {
 		for _, p := range w.names[name] {
 			k := resolvedKey{Container: container, Rules: id, Port: p.Port, Proto: p.Proto}
 			var four bool

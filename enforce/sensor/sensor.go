@@ -82,10 +82,24 @@ const (
 
 // Outlived says what went on while no sensor ran.
 type Outlived struct {
-	Since   time.Time // when the last one was known to live
-	Adopted []string  // features that were attached all the time
-	Read    uint64    // bytes that waited in the rings
-	Other   bool      // programs of another layout ran: what they told is lost
+	Since time.Time // when the last one was known to live
+	Held  []string  // classes of events that were kept all the time
+	Gone  []string  // classes that were not
+	Read  uint64    // bytes that waited in the rings
+	Other bool      // programs of another layout ran: what they kept cannot be read
+	Open  bool      // nothing was killed
+	Kills Mode      // what could be killed
+}
+
+// Held is what the kernel does now of what is pinned.
+type Held struct {
+	Other    bool // by another version: it cannot be read
+	Away     bool // no sensor lives
+	Open     bool // nothing is killed while none does
+	Strict   bool
+	Attached []string        // programs, by feature
+	Unknown  Mode            // what holds for containers that begin now
+	Modes    map[string]Mode // what holds, by container
 }
 
 // Policy is what the kernel does for the containers of one policy.
@@ -119,6 +133,7 @@ type Loss struct {
 	After   time.Duration // without a sign of life; 0: it does not matter
 	Open    bool          // nothing is killed
 	Strict  bool          // SpareLower spares nothing
+	Host    bool          // the host's own processes are not told, so that the rings last longer
 	Unknown uint32        // policy of containers that begin meanwhile, unless they were known before; 0 for the default
 }
 

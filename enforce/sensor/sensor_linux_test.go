@@ -1,8 +1,6 @@
 package sensor
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -174,16 +172,6 @@ func TestTreeIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x02jp\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, ok := parseAnswer(b)
-		if ok && len(a.addresses) > maxAnswers {
-			t.Errorf("%d addresses", len(a.addresses))
-		}
-	})
-}
-
 func FuzzWords(f *testing.F) {
 	f.Add([]byte("a\x00b\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -222,30 +210,6 @@ func TestHooksFollowContainers(t *testing.T) {
 	s.forget("a")
 	if list := hooked(s); len(list) > 0 {
 		t.Errorf("the container is gone, %v stay", list)
-	}
-}
-
-// TestTornRecord holds that a record that goes round the end of the ring is
-// read whole.
-func TestTornRecord(t *testing.T) {
-	for _, n := range []uint64{8, 16, 40} { // bytes before the end where its header stands
-		r := &ring{done: new(uint64), data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
-		r.at, r.limit, *r.written = 128-n, 128-n, 128-n+8+64
-		binary.LittleEndian.PutUint32(r.data[128-n:], 64)
-		want := make([]byte, 64)
-		for i := range want {
-			want[i] = byte(i + 1)
-			r.data[(128-n+8+uint64(i))&127] = want[i]
-		}
-		got := r.peek()
-		if !bytes.Equal(got, want) {
-			t.Errorf("%d bytes before the end: %v", n, got)
-			continue
-		}
-		r.next(got)
-		if got = r.peek(); got != nil {
-			t.Errorf("%d bytes before the end: then %v", n, got)
-		}
 	}
 }
 

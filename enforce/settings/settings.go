@@ -95,10 +95,13 @@ func (p *Pin) UnmarshalYAML(decode func(any) error) error {
 	return nil
 }
 
-// pinDir is the directory of pins of a state.
-func pinDir(state string) Pin {
-	return Pin(fmt.Sprintf("/sys/fs/bpf/sekisho/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len("/sys/fs/bpf/sekisho/")+16])
+// PinDir is the directory of pins of a state, unless another one is named.
+func PinDir(state string) string {
+	return fmt.Sprintf(PinRoot+"/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len(PinRoot)+1+16]
 }
+
+// PinRoot is where pins are unless a directory is named.
+const PinRoot = "/sys/fs/bpf/sekisho"
 
 // What the kernel does while the enforcer is away.
 const (
@@ -279,7 +282,7 @@ func (s *Settings) complete(dir string) {
 	}
 	switch s.Pin {
 	case "", pinUsual:
-		s.Pin = pinDir(s.State)
+		s.Pin = Pin(PinDir(s.State))
 	case "false":
 		s.Pin = ""
 	}

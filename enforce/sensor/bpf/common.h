@@ -235,7 +235,7 @@ INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {
 	struct policy *p;
 	if (!w->cg)
-		return c->host_wants >> kind & 1;
+		return c->host_wants >> kind & 1 && !(c->loss & LOSS_HOST && gone(c));
 	p = policy_of(w);
 	return p && p->wants >> kind & 1;
 }

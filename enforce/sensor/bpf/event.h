@@ -170,6 +170,7 @@ struct config {
 /* What holds while the enforcer does not live. */
 #define LOSS_OPEN 1   /* nothing is killed */
 #define LOSS_STRICT 2 /* nothing is spared for somebody else to compare */
+#define LOSS_HOST 4   /* the host's own processes are not told: the rings are the containers' */
 
 struct counter {
 	u64 seen, filtered, submitted, lost;

@@ -113,4 +113,5 @@ type numberEvent struct {
 const (
 	lossOpen = 1 << iota
 	lossStrict
+	lossHost
 )

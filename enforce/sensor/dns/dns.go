@@ -1,4 +1,8 @@
-package sensor
+// Package dns reads answers of name servers and remembers whom they named. In
+// go messages as they were on the wire; out come names and addresses, bounded.
+// A message that is no answer is refused, one that was cut keeps what could be
+// read.
+package dns
 
 import (
 	"net/netip"
@@ -14,9 +18,9 @@ const (
 	maxAnswers = 64
 )
 
-// names remembers which addresses were answers to which questions, for each
+// Names remembers which addresses were answers to which questions, for each
 // container apart, so that none can name another's peers.
-type names struct {
+type Names struct {
 	mu     sync.Mutex
 	byAddr map[nameKey]string
 	order  []nameKey
@@ -28,16 +32,18 @@ type nameKey struct {
 	addr      netip.Addr
 }
 
-func newNames() *names { return &names{byAddr: map[nameKey]string{}} }
+// New returns names that know nothing.
+func New() *Names { return &Names{byAddr: map[nameKey]string{}} }
 
-func (n *names) of(container uint64, a netip.Addr) string {
+// Of returns the name that a container got an address for, or nothing.
+func (n *Names) Of(container uint64, a netip.Addr) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.byAddr[nameKey{container, a}]
 }
 
-// each calls f for every address that a container was given.
-func (n *names) each(container uint64, f func(name string, a netip.Addr)) {
+// Each calls f for every address that a container was given.
+func (n *Names) Each(container uint64, f func(name string, a netip.Addr)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for k, name := range n.byAddr {
@@ -47,11 +53,11 @@ func (n *names) each(container uint64, f func(name string, a netip.Addr)) {
 	}
 }
 
-// add keeps the addresses of an answer; the oldest are forgotten.
-func (n *names) add(container uint64, a answer) {
+// Add keeps the addresses of an answer; the oldest are forgotten.
+func (n *Names) Add(container uint64, a Answer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, addr := range a.addresses {
+	for _, addr := range a.Addresses {
 		k := nameKey{container, addr}
 		if _, ok := n.byAddr[k]; !ok {
 			if len(n.order) < maxNames {
@@ -62,40 +68,40 @@ func (n *names) add(container uint64, a answer) {
 				n.next = (n.next + 1) % maxNames
 			}
 		}
-		n.byAddr[k] = a.name
+		n.byAddr[k] = a.Name
 	}
 }
 
-// answer is what a DNS message answers.
-type answer struct {
-	name      string // without the last dot, in small letters
-	kind      uint16
-	code      uint16
-	addresses []netip.Addr
+// Answer is what a DNS message answers.
+type Answer struct {
+	Name      string // without the last dot, in small letters
+	Kind      uint16
+	Code      uint16
+	Addresses []netip.Addr
 }
 
-// message takes the length off that stands before a message over TCP (RFC 1035,
+// Message takes the length off that stands before a message over TCP (RFC 1035,
 // section 4.2.2). A server may have sent it in a segment of its own.
-func message(b []byte) []byte {
+func Message(b []byte) []byte {
 	if len(b) > 4 && b[4]&0x80 != 0 { // the bit of a response; else it is the count of questions, which is small
 		return b[2:]
 	}
 	return b
 }
 
-// parseAnswer reads a response of DNS (RFC 1035, section 4). A message that
+// Parse reads a response of DNS (RFC 1035, section 4). A message that
 // was cut keeps what could be read.
-func parseAnswer(b []byte) (answer, bool) {
+func Parse(b []byte) (Answer, bool) {
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
 	if err != nil || !h.Response {
-		return answer{}, false
+		return Answer{}, false
 	}
 	q, err := p.Question()
 	if err != nil || p.SkipAllQuestions() != nil {
-		return answer{}, false
+		return Answer{}, false
 	}
-	a := answer{name: strings.ToLower(strings.TrimSuffix(q.Name.String(), ".")), kind: uint16(q.Type), code: uint16(h.RCode)}
+	a := Answer{Name: strings.ToLower(strings.TrimSuffix(q.Name.String(), ".")), Kind: uint16(q.Type), Code: uint16(h.RCode)}
 	for range maxAnswers {
 		h, err := p.AnswerHeader()
 		if err != nil {
@@ -104,11 +110,11 @@ func parseAnswer(b []byte) (answer, bool) {
 		switch h.Type {
 		case dnsmessage.TypeA:
 			if r, err := p.AResource(); err == nil {
-				a.addresses = append(a.addresses, netip.AddrFrom4(r.A))
+				a.Addresses = append(a.Addresses, netip.AddrFrom4(r.A))
 			}
 		case dnsmessage.TypeAAAA:
 			if r, err := p.AAAAResource(); err == nil {
-				a.addresses = append(a.addresses, netip.AddrFrom16(r.AAAA))
+				a.Addresses = append(a.Addresses, netip.AddrFrom16(r.AAAA))
 			}
 		default:
 			if p.SkipAnswer() != nil {
