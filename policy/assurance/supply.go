@@ -381,7 +381,7 @@ func (c *evidenceControl) judge(x *Index, r *request, j *judgement) {
 		q := &e.Results[i]
 		over := c.Maximum != "" && slices.Index(levels[:], q.Level) < slices.Index(levels[:], c.Maximum)
 		if over || c.MaxScore != nil && q.Score > *c.MaxScore {
-			j.fail("fail", "name", c.Name, "tool", e.Tool, "rule", q.Rule, "level", q.Level, "message", q.Message, "evidence", place(q.Path, q.Line))
+			j.fail("fail", "name", c.Name, "tool", e.Tool, "rule", q.Rule, "level", q.Level, "message", q.Message, "evidence", place(q.Path, q.Line), "path", q.Path, "line", strconv.Itoa(q.Line))
 		}
 	}
 }
