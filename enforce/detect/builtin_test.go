@@ -127,6 +127,7 @@ func escapePairs() map[string]pair {
 		"escape-mount":          {file(sekisho.EventMount, "/mnt", "/dev/vda1", "mount"+below), file(sekisho.EventMount, "/proc", "proc", shim)},
 		"escape-host-root":      {reads("/proc/1/root/etc/hostname", "cat"), reads("/proc/self/status", "cat")},
 		"escape-device":         {reads("/dev/vda1", "debugfs"), reads("/dev/urandom", "worker")},
+		"escape-file-handle":    {file(sekisho.EventOpen, "/etc/shadow", "", "worker"+below, func(e *sekisho.Event) { e.Syscall = "open_by_handle_at" }), reads("/etc/hosts", "worker")},
 		"kernel-module":         {event(sekisho.EventModule, "insmod x.ko"+below, fails(1)), event(sekisho.EventModule, "modprobe overlay < systemd", host)},
 		"bpf-load":              {event(sekisho.EventBPF, "worker"+below, number(5)), event(sekisho.EventBPF, "worker"+below, number(1))},
 		"page-fault-handler":    {event(sekisho.EventFault, "x"+below, call("userfaultfd"), user("app", 1000), result(4)), event(sekisho.EventFault, "java"+below, call("userfaultfd"), user("app", 1000), result(4))},
@@ -151,6 +152,7 @@ func credentialPairs() map[string]pair {
 
 func persistencePairs() map[string]pair {
 	return map[string]pair{
+		"immutable-file":     {event(sekisho.EventCapability, "worker"+below, number(9)), exec("chattr -R =e /srv" + below)},
 		"preload-file":       {writes("/etc/ld.so.preload", "sh"), reads("/etc/ld.so.preload", "ls")},
 		"account-change":     {writes("/etc/passwd", "sh"), open("/etc/passwd", write, "useradd < postinst < dpkg < apt-get < sh < buildkitd")},
 		"scheduled-job":      {writes("/etc/cron.d/x", "sh"), reads("/etc/cron.d/x", "cron")},

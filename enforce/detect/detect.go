@@ -209,6 +209,12 @@ func (s *Set) Needs() map[Need][]string {
 // opens to read of other files interest no rule, but for rules by directory.
 func (s *Set) Names() []string { return s.program.Names() }
 
+// NamesSocket reports whether a rule asks about a Unix socket by its path.
+func (s *Set) NamesSocket(rule string) bool {
+	r, ok := s.Find(rule)
+	return ok && strings.Contains(r.Text, ".sock")
+}
+
 // Uses reports whether a condition of an enabled rule has the field, as
 // proc.env, which the sensor tells only when it is asked to.
 func (s *Set) Uses(field string) bool { return slices.Contains(s.program.Fields(), field) }

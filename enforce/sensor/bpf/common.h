@@ -195,6 +195,44 @@ INLINE struct policy *judging_policy(struct config *c, struct who *w)
 	return bpf_map_lookup_elem(&policies, &id);
 }
 
+/* What containers told lately. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct budget);
+} budgets SEC(".maps");
+
+#define SECOND 1000000000ULL
+
+/* spent says whether a container told so much within a second that others
+ * would not be heard: what it does more is counted as lost. */
+static __attribute__((noinline, unused)) int spent(struct config *c, u64 container)
+{
+	struct budget first = {.count = 1}, *b;
+	u64 now;
+
+	if (!c->budget || !container)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	b = bpf_map_lookup_elem(&budgets, &container);
+	if (!b) {
+		first.since = now;
+		bpf_map_update_elem(&budgets, &container, &first, BPF_ANY);
+		return 0;
+	}
+	if (now - b->since > SECOND) {
+		b->since = now;
+		b->count = 0;
+	}
+	if (b->count >= c->budget) {
+		__sync_fetch_and_add(&b->over, 1);
+		return 1;
+	}
+	b->count++;
+	return 0;
+}
+
 /* wanted says whether anybody asked for a kind of this task's. */
 INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {

@@ -86,6 +86,10 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 		}
 		bpf_map_update_elem(&sends, &k, &now, BPF_ANY);
 	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 1;
+	}
 	heading(&e.h, t, &w, kind);
 	e.family = six ? AF_INET6 : AF_INET;
 	e.type = ctx->type;
@@ -121,6 +125,10 @@ int on_socket(struct bpf_sock *ctx)
 	identify(t, c, &w);
 	if (!wanted(c, &w, K_SOCKET)) {
 		ADD(n, filtered);
+		return 1;
+	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
 		return 1;
 	}
 	heading(&e.h, t, &w, K_SOCKET);
@@ -172,6 +180,10 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 		owner(sk, &w);
 	if (!wanted(c, &w, kind)) {
 		ADD(n, filtered);
+		return 0;
+	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
 		return 0;
 	}
 	heading(&e.h, t, &w, kind);
@@ -244,6 +256,10 @@ int on_dns(struct __sk_buff *skb)
 		return 1;
 	}
 	size -= at;
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 1;
+	}
 	e = bpf_ringbuf_reserve(&bulk, sizeof(*e), 0);
 	if (!e) {
 		ADD(n, lost);

@@ -383,6 +383,10 @@ int on_call(struct sys_exit_ctx *ctx)
 		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 			goto filtered; /* only sockets are told */
 	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
+	}
 	heading(&e->h, t, &w, d->kind);
 	e->h.call = nr;
 	e->h.result = ret;
@@ -439,6 +443,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			e->path = lens[1];
 		}
 	}
+	if (d->kind == K_CONNECT && e->family != AF_UNIX)
+		goto filtered; /* the hooks below the call tell it */
 	if (d->path2 != NOTHING) {
 		if (d->how & HOW_RAW)
 			off = put_text(s, off, arg(args, d->path2), &e->path2);
@@ -553,6 +559,10 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	}
 	e = &s->call;
 	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	if (!kill && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
+	}
 	heading(&e->h, t, &w, K_MAP);
 	e->h.call = nr;
 	if (kill)
