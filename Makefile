@@ -2,6 +2,7 @@
 # make demo     makes a real Debian image with applications in it and scans it
 # make test     runs all tests, those with real engines too (as root)
 # make cosign   builds cosign, which tests of signatures use (minutes, once)
+# make docker   fetches a newer Docker engine, over which tests run too (60 MB, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
 # make node     tries the gates and the enforcer on a real node (kubelet, containerd 2), which it builds once
 # make containerd tries the gates of a node in containerd 2, which it builds
@@ -16,7 +17,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -27,6 +28,9 @@ demo: build
 test:
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
+
+docker:
+	e2e/docker/fetch.sh
 
 cosign:
 	SEKISHO_BUILD_COSIGN=1 $(GO) test -count 1 -timeout 30m -run Cosign ./admit/signature

@@ -133,12 +133,12 @@ func TestOneScan(t *testing.T) {
 
 // TestScanFails holds that the audit log tells why an image stayed unknown.
 func TestScanFails(t *testing.T) {
-	l := &log{}
+	l := &admittest.Log{}
 	s := &scanner{release: make(chan struct{})}
 	close(s.release)
-	g := gate(t, &known{images: map[sekisho.Digest]*fact.Image{}}, s, l)
-	if a := ask(t, g, digest(5)); a.Result != sekisho.Deny || l.entries[0].Details["scan"] != "no such image" {
-		t.Errorf("it says %s and notes %+v", a.Result, l.entries)
+	g := gate(t, &admittest.Facts{}, s, l)
+	if a := ask(t, g, admittest.Digest(5)); a.Result != sekisho.Deny || l.Entries()[0].Details["scan"] != "no such image" {
+		t.Errorf("it says %s and notes %+v", a.Result, l.Entries())
 	}
 }
 

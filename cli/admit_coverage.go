@@ -181,7 +181,7 @@ func (a *app) runningContainerd(ctx context.Context) (list []coverage.Container,
 		return nil, err
 	}
 	for _, x := range running {
-		c := coverage.Container{Engine: "containerd", Namespace: x.Namespace, ID: x.ID, Problem: x.Problem, Digests: []sekisho.Digest{}}
+		c := coverage.Container{Engine: "containerd", Namespace: x.Namespace, ID: x.ID, Problem: x.Problem, Sandbox: x.Sandbox, Digests: []sekisho.Digest{}}
 		if info, err := os.Stat("/proc/" + strconv.FormatUint(uint64(x.PID), 10)); err == nil {
 			c.Started = info.ModTime().UTC()
 		}

@@ -76,6 +76,9 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 	}
 	switch scheme {
 	case "docker":
+		if index := sekisho.Digest(reference); index != digest && index.Validate() == nil { // a manifest has no name of its own there
+			return "docker:" + reference + "@" + string(digest)
+		}
 		return "docker:" + string(digest)
 	case "containerd":
 		return "containerd:" + reference // containerd knows images by name only; what came is compared

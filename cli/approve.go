@@ -25,6 +25,7 @@ import (
 // approveFlags are the flags of approve and its steps.
 type approveFlags struct {
 	key, approvers, trust, audit string
+	output                       string // a file for the step, to be signed elsewhere
 	environment, reason, request string
 	policies                     []string
 	approve, reject              bool
@@ -51,6 +52,7 @@ func (a *app) approveCommand() *cobra.Command {
 	list := step("list IMAGE", "approval.list", a.approveList)
 	for _, c := range []*cobra.Command{request, review, decide} {
 		c.Flags().StringVar(&f.key, "key", "", t("signature.flag.private_key"))
+		c.Flags().StringVarP(&f.output, "output", "o", "", t("approval.flag.output"))
 		c.Flags().StringVar(&f.reason, "reason", "", t("approval.flag.reason"))
 		c.Flags().StringVar(&f.audit, "audit", "", t("approval.flag.audit"))
 	}
@@ -119,6 +121,9 @@ func (a *app) desk(ctx context.Context, ref string, f *approveFlags) (*desk, err
 
 // take signs a step, writes it beside the image and into the audit log.
 func (a *app) take(ctx context.Context, ref string, d *desk, f *approveFlags, r approval.Record) error {
+	if f.output != "" {
+		return a.unsigned(ref, d, f, r)
+	}
 	s, err := a.signer(f.key)
 	if err != nil {
 		return err
@@ -155,6 +160,24 @@ func (a *app) take(ctx context.Context, ref string, d *desk, f *approveFlags, r 
 		err = failed
 	}
 	return err
+}
+
+// unsigned writes a step for somebody who signs without a key of their own:
+// whether they may take it is seen when their signature is verified.
+func (a *app) unsigned(ref string, d *desk, f *approveFlags, r approval.Record) error {
+	if f.key != "" {
+		return sekisho.Errorf(sekisho.Usage, "want either --key or --output")
+	}
+	r.Time, r.Reason = d.now, f.reason
+	doc, err := r.Statement()
+	if err != nil {
+		return usage(err)
+	}
+	if err := writeFile(f.output, func(w io.Writer) error { _, err := w.Write(append(doc, '\n')); return err }); err != nil {
+		return err
+	}
+	a.note("approval.unsigned", "type", approval.PredicateType, "file", f.output, "image", strings.TrimPrefix(ref, "registry:"))
+	return nil
 }
 
 // record appends to the audit log: --audit, SEKISHO_AUDIT_DIR, else below the
@@ -256,12 +279,14 @@ func (a *app) approveReview(ctx context.Context, ref string, f *approveFlags) er
 
 // answer takes a step on a request, which its author may not.
 func (a *app) answer(ctx context.Context, ref string, d *desk, f *approveFlags, r *approval.Road, record approval.Record) error {
-	s, err := a.signer(f.key)
-	if err != nil {
-		return err
-	}
-	if who, err := d.people.Who(s.Key.Public.Fingerprint, "", ""); err == nil && who == r.Request.Who {
-		return sekisho.Errorf(sekisho.Denied, "%s", a.texts.Text("approval.own", "who", who))
+	if f.output == "" {
+		s, err := a.signer(f.key)
+		if err != nil {
+			return err
+		}
+		if who, err := d.people.Who(s.Key.Public.Fingerprint, "", ""); err == nil && who == r.Request.Who {
+			return sekisho.Errorf(sekisho.Denied, "%s", a.texts.Text("approval.own", "who", who))
+		}
 	}
 	record.Environment, record.Request = r.Request.Environment, r.Request.Hash
 	return a.take(ctx, ref, d, f, record)

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -367,6 +368,10 @@ type fileScanner struct {
 	max    int64
 }
 
+// largeFile is a size in bytes above which the memory of a scan is given back
+// at once.
+const largeFile = 4 << 20
+
 // File implements enforce.Malware.
 func (s *fileScanner) File(c *sekisho.Container, pid int, path string) ([]enforce.Found, error) {
 	f, err := drift.Open(c, pid, path)
@@ -381,9 +386,14 @@ func (s *fileScanner) File(c *sekisho.Container, pid int, path string) ([]enforc
 	if info.Size() > s.max || info.Size() == 0 {
 		return nil, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(f, s.max))
-	if err != nil {
+	data := make([]byte, info.Size()) // what is appended meanwhile is another write
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("scan %s: %w", path, err)
+	}
+	data = data[:n]
+	if len(data) > largeFile {
+		defer debug.FreeOSMemory()
 	}
 	r := &analyze.Result{}
 	if err := s.inside.Analyze(&analyze.File{Path: strings.TrimPrefix(path, "/"), Mode: info.Mode(), Size: int64(len(data)), Data: data, Root: image.KindContainer}, r); err != nil {

@@ -52,10 +52,17 @@ func (a *app) keepServing() {
 // it; ordinary life takes a few megabytes.
 const enforceMemory = 32 << 20
 
+// enforceGarbage is how much garbage may wait, in percent of what is in use:
+// what an event leaves behind is small, and most of what is in use is rules.
+const enforceGarbage = 50
+
 // keepEnforcing gives back what starting took, and bounds what running may
-// take. GOMEMLIMIT overrides it.
+// take. GOGC and GOMEMLIMIT override it.
 func (a *app) keepEnforcing() {
 	debug.FreeOSMemory()
+	if a.Getenv("GOGC") == "" {
+		debug.SetGCPercent(enforceGarbage)
+	}
 	if a.Getenv("GOMEMLIMIT") != "" {
 		return
 	}

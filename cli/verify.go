@@ -134,7 +134,7 @@ func (b *beside) found(ctx context.Context, t *signature.Trust, files []string, 
 		}
 		list = append(list, signature.File{Name: name, Data: data})
 	}
-	r, err := signature.VerifyFiles(list, b.subject, t, now)
+	r, err := signature.VerifyFiles(ctx, list, b.subject, t, now)
 	if err != nil || b.source == nil {
 		return r, err
 	}
@@ -215,7 +215,13 @@ func (a *app) showVerified(name string, r *signature.Result) error {
 		if v.Subject != r.Digest {
 			who += " " + t("signature.verify.index")
 		}
+		if v.Revocation != "" {
+			who += " " + t("signature.verify.revocation."+v.Revocation)
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t("signature.verify.ok"), kindOf(v), v.Form, oneLine(who))
+		for _, failed := range v.Logged {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t("signature.verify.logged"), kindOf(v), v.Form, oneLine(failed))
+		}
 	}
 	for _, x := range r.Refused {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t("signature.verify.refused"), cmp.Or(x.Form, "-"), short(x.Where), oneLine(x.Reason))

@@ -56,7 +56,7 @@ rules:
   - name: data
     local: true
     actions: [run, volume]
-    grants: ["mount:/srv/data/**", "capability:NET_BIND_SERVICE"]
+    grants: ["mount:/srv/data/**", "capability:NET_BIND_SERVICE", "mount-image:files:1"]
   - name: operators
     users: [bob]
     actions: [exec]
@@ -66,7 +66,6 @@ rules:
 // guard starts an engine behind the gate. Further arguments are the engine's.
 func guard(t *testing.T, args ...string) *guarded {
 	t.Helper()
-	need(t, true, "dockerd", "docker", "containerd", "runc")
 	dir, err := os.MkdirTemp("", "sekisho-gate-")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -76,8 +75,7 @@ func guard(t *testing.T, args ...string) *guarded {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	g.serve()
-	start(t, func() bool { return engine(g.env, "info") == nil }, "dockerd", append([]string{"--host", g.env["DOCKER_HOST"], "--data-root", dir + "/data", "--exec-root", dir + "/exec",
-		"--pidfile", dir + "/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--authorization-plugin=" + g.plugin}, args...)...)
+	startDocker(t, dir, append([]string{"--authorization-plugin=" + g.plugin}, args...)...)
 	return g
 }
 
@@ -214,13 +212,19 @@ func (g *guarded) call(t *testing.T, method, uri, contentType string, body io.Re
 // refuses wants a call to be denied with words.
 func (g *guarded) refuses(t *testing.T, what, words, method, uri, contentType string, body io.Reader) {
 	t.Helper()
-	if status, out := g.call(t, method, uri, contentType, body); status != http.StatusForbidden || !strings.Contains(out, words) {
+	status, out := g.call(t, method, uri, contentType, body)
+	if status == http.StatusInternalServerError && strings.Contains(out, "too large for authorization plugin") && words == tooLarge {
+		return // a newer engine says it itself
+	}
+	if status != http.StatusForbidden || !strings.Contains(out, words) {
 		t.Errorf("%s: status %d, want a denial with %q: %s", what, status, words, out)
 	}
 }
 
 // TestDockerGate stands a gate before a real engine and tries the ways round.
-func TestDockerGate(t *testing.T) {
+func TestDockerGate(t *testing.T) { eachEngine(t, dockerGate) }
+
+func dockerGate(t *testing.T) {
 	g := guard(t)
 	g.load(t, map[string][]string{"app:1.0": {"x"}, "evil:1.0": {"evil"}})
 
@@ -337,15 +341,17 @@ func gateOptions(t *testing.T, g *guarded) {
 	g.allowed(t, "volume", "create", "plain")
 }
 
+const tooLarge = "did not hand over the body"
+
 // gateBodies tries requests that could be read in two ways, or not at all.
 func gateBodies(t *testing.T, g *guarded) {
 	const form = "application/json"
 	bad := `{"Image":"app:1.0","HostConfig":{"Privileged":true}}`
 	at := "/v1.40/containers/create"
-	large := `{"Image":"app:1.0","Labels":{"x":"` + strings.Repeat("x", 1<<20) + `"},"HostConfig":{"Privileged":true}}`
-	g.refuses(t, "oversized", "did not hand over the body", "POST", at, form, strings.NewReader(large))
+	large := `{"Image":"app:1.0","Labels":{"x":"` + strings.Repeat("x", 5<<20) + `"},"HostConfig":{"Privileged":true}}` // no engine hands over more than 4 MiB
+	g.refuses(t, "oversized", tooLarge, "POST", at, form, strings.NewReader(large))
 	g.refuses(t, "chunked", "privileged", "POST", at, form, io.MultiReader(strings.NewReader(bad)))
-	g.refuses(t, "oversized and chunked", "did not hand over the body", "POST", at, form, io.MultiReader(strings.NewReader(large)))
+	g.refuses(t, "oversized and chunked", tooLarge, "POST", at, form, io.MultiReader(strings.NewReader(large)))
 	g.refuses(t, "empty", "did not hand over the body", "POST", at, form, nil)
 	for _, where := range []string{"/containers/create", "/v1.12/containers/create", "/v1.40/%63reate", "/v1.40/containers/%63reate", "/v1.40/containers%2Fcreate", "http://x/v1.40/containers/create", "/v1.40/containers/create?name=a%20b"} {
 		if where == "/v1.40/%63reate" {
@@ -398,7 +404,9 @@ func gateStart(t *testing.T, g *guarded) {
 }
 
 // TestDockerGateUsers tells users by their certificates.
-func TestDockerGateUsers(t *testing.T) {
+func TestDockerGateUsers(t *testing.T) { eachEngine(t, dockerGateUsers) }
+
+func dockerGateUsers(t *testing.T) {
 	certs := certificates(t, "alice", "bob")
 	p := port(t)
 	g := guard(t, "--host", fmt.Sprintf("tcp://127.0.0.1:%d", p), "--tlsverify", "--tlscacert", certs+"/ca.pem", "--tlscert", certs+"/server.pem", "--tlskey", certs+"/server.key")
@@ -432,7 +440,9 @@ func TestDockerGateUsers(t *testing.T) {
 
 // TestDockerGateBoth puts both gates before one engine: what the one trusts, the
 // other judges, and its look-ups are not users' calls.
-func TestDockerGateBoth(t *testing.T) {
+func TestDockerGateBoth(t *testing.T) { eachEngine(t, dockerGateBoth) }
+
+func dockerGateBoth(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "sekisho-runc")
 	self, err := os.Executable()
 	must(t, err)

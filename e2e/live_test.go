@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"os"
 	"testing"
 
 	"sekisho"
@@ -42,19 +41,14 @@ func TestDockerDisguised(t *testing.T) {
 	}
 }
 
-// TestDockerImageStore scans a container of an engine that keeps its images in
-// containerd and tells of no directories.
-func TestDockerImageStore(t *testing.T) {
-	need(t, true, "dockerd", "docker", "containerd", "runc")
-	dir, err := os.MkdirTemp("", "sekisho-docker-")
-	must(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	must(t, os.WriteFile(dir+"/daemon.json", []byte(`{"features":{"containerd-snapshotter":true}}`), 0o600))
-	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
-	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", "--config-file", dir+"/daemon.json", "--host", env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
-		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none")
+// TestDockerImageStore scans containers of an engine that keeps its images in
+// containerd and tells of no directories, and of its other store.
+func TestDockerImageStore(t *testing.T) { eachNewer(t, imageStore) }
+
+func imageStore(t *testing.T) {
+	env := docker(t, "")
 	must(t, engine(env, "load", "-i", shellArchive(t)))
-	must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "app:1.0"))
+	must(t, engine(env, "run", "-d", "--name", "live", "--network=none", "--user=0", "-v", "/app/cache", "app:1.0"))
 	must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", disguised))
 	wantTold(t, scanned(t, env, "container:live"))
 	must(t, engine(env, "rm", "-f", "live"))

@@ -207,16 +207,13 @@ func TestRegistry(t *testing.T) {
 // docker starts an engine of the test's own and returns its environment.
 func docker(t *testing.T, driver string) map[string]string {
 	t.Helper()
-	need(t, true, "dockerd", "docker", "containerd", "runc")
 	dir, err := os.MkdirTemp("", "sekisho-docker-") // short: socket paths are bounded
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
-	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", "--host", env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
-		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver="+driver)
-	return env
+	if os.Getenv(engineVariable) != "" { // the kind says which
+		return startDocker(t, dir)
+	}
+	return startDocker(t, dir, "--storage-driver="+driver)
 }
 
 func engine(env map[string]string, args ...string) error {
@@ -262,7 +259,9 @@ func shellArchive(t *testing.T) string {
 
 // TestDocker scans an image of a real engine, and a container that has written
 // and removed files.
-func TestDocker(t *testing.T) {
+func TestDocker(t *testing.T) { eachEngine(t, scanDocker) }
+
+func scanDocker(t *testing.T) {
 	env := docker(t, "overlay2")
 	archive := shellArchive(t)
 	must(t, engine(env, "load", "-i", archive))

@@ -12,7 +12,9 @@ import (
 
 // TestRuntimeGate puts the gate in the runtime's place of a real engine, by its
 // settings and by name.
-func TestRuntimeGate(t *testing.T) {
+func TestRuntimeGate(t *testing.T) { eachEngine(t, runtimeGate) }
+
+func runtimeGate(t *testing.T) {
 	need(t, true, "dockerd", "docker", "containerd", "runc")
 	dir, err := os.MkdirTemp("", "sekisho-runc-")
 	must(t, err)
@@ -24,7 +26,7 @@ func TestRuntimeGate(t *testing.T) {
 	must(t, os.WriteFile(dir+"/bin/runc", data, 0o755))
 	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy,
 		"runtime.yaml": fmt.Sprintf("runtime: %[1]s/bin/runc.sekisho-real\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ndeadline: 30s\n", dir),
-		"daemon.json":  `{"shutdown-timeout": 5, "runtimes": {"other": {"path": "/bin/false"}}}`} {
+		"daemon.json":  daemonJSON(`"shutdown-timeout": 5, "runtimes": {"other": {"path": "/bin/false"}}`)} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	install := func(args ...string) string {
@@ -48,8 +50,7 @@ func TestRuntimeGate(t *testing.T) {
 	t.Setenv("HOME", dir)
 	t.Setenv("PATH", dir+"/bin:"+os.Getenv("PATH"))
 	stop := service(t, g.env, "admit", "node", "serve", "--config", dir+"/admit.yaml", "--socket", dir+"/admit.sock")
-	start(t, func() bool { return engine(g.env, "info") == nil }, "dockerd", "--config-file", dir+"/daemon.json", "--host", g.env["DOCKER_HOST"], "--data-root", dir+"/data", "--exec-root", dir+"/exec",
-		"--pidfile", dir+"/pid", "--iptables=false", "--ip6tables=false", "--bridge=none")
+	startDocker(t, dir)
 	g.load(t, map[string][]string{"app:1.0": {"x"}, "evil:1.0": {"evil"}})
 
 	for _, runtime := range []string{"sekisho", "runc", "io.containerd.runc.v2"} {

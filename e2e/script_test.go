@@ -8,11 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sekisho/cli"
+	"sekisho/internal/fixture/sigstoreca"
 	"sekisho/internal/mkimage"
 )
 
@@ -33,9 +35,10 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SEKISHO_CACHE_DIR", filepath.Join(e.WorkDir, ".cache"))
 			e.Setenv("SOURCE_DATE_EPOCH", "1795478400") // 2026-11-24
 			e.Setenv("LANG", "C")
+			e.Values[sigstoreKey] = sync.OnceValue(func() *sigstoreca.Sigstore { return sigstoreca.New(t) })
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "damage": damage, "registry": startRegistry, "push": push, "pushindex": pushIndex, "verifyhead": verifyHead},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"mkimage": makeImage, "fails": fails, "truncate": truncate, "damage": damage, "registry": startRegistry, "push": push, "pushindex": pushIndex, "notary": notary, "keyless": keyless, "verifyhead": verifyHead},
 	})
 }
 

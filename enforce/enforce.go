@@ -270,10 +270,14 @@ func critical(k sekisho.EventKind) bool {
 	return false
 }
 
+// flushEach is how long an event may wait for the disk, unless a case asks for
+// it: a frame of few events is large for what it holds, and dear to write.
+const flushEach = 250 * time.Millisecond
+
 // keep writes events to the log. A slow disk fills the queue, not the kernel's
 // ring.
 func (e *Enforcer) keep() error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(flushEach)
 	defer tick.Stop()
 	batch := make([]*sekisho.Event, 0, 256)
 	for {
@@ -281,6 +285,7 @@ func (e *Enforcer) keep() error {
 		if n := e.evidence.lost(); n > 0 {
 			batch = append(batch, &sekisho.Event{Seq: e.seq.Add(1), Time: e.Now().UTC(), Kind: sekisho.EventLost, Number: int64(n), Path: "evidence"})
 		}
+		due := len(batch) == 0
 		if len(batch) > 0 {
 			if err := e.Log.Append(batch...); err != nil {
 				e.failed.Add(uint64(len(batch)))
@@ -289,8 +294,13 @@ func (e *Enforcer) keep() error {
 			for _, ev := range batch {
 				e.kept.Store(max(e.kept.Load(), ev.Seq))
 			}
+			select {
+			case <-tick.C:
+				due = true
+			default:
+			}
 		}
-		if len(batch) < cap(batch) { // there is time: let it reach the disk
+		if due {
 			if err := e.Log.Flush(); err != nil {
 				e.Logger.Error("evidence not flushed", "error", err)
 			}

@@ -96,7 +96,7 @@ func (o *office) signs(who string, d sekisho.Digest, doc []byte) string {
 // approvals are those that count, and why the rest does not.
 func (o *office) approvals(now time.Time) (list []Approval, why string) {
 	o.t.Helper()
-	r, err := signature.VerifyFiles(o.files, signature.Subject{Digests: []sekisho.Digest{digest}}, o.people.Trust(), now)
+	r, err := signature.VerifyFiles(o.t.Context(), o.files, signature.Subject{Digests: []sekisho.Digest{digest}}, o.people.Trust(), now)
 	if err != nil {
 		o.t.Fatal(err)
 	}

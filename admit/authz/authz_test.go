@@ -59,13 +59,14 @@ func engine(t testing.TB) string {
 	text := func(path, body string) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 	}
-	text("/info", `{"DefaultRuntime":"runc","CgroupVersion":"2"}`)
+	text("/info", `{"DefaultRuntime":"runc","CgroupVersion":"2","LoggingDriver":"gelf"}`)
 	text("/images/good/json", `{"Id":"`+string(admittest.Digest(1))+`"}`)
 	text("/images/registry.example.org/app/json", `{"Id":"`+string(admittest.Digest(2))+`"}`)
 	text("/containers/c1/json", `{"Id":"`+strings.Repeat("a", 64)+`","Name":"/web","Image":"`+string(admittest.Digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","MaskedPaths":["/proc/kcore","/proc/keys","/proc/timer_list","/sys/firmware"]}}`)
 	text("/containers/c2/json", `{"Id":"`+strings.Repeat("b", 64)+`","Name":"/moved","Image":"`+string(admittest.Digest(2))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
 	text("/containers/c3/json", `{"Id":"`+strings.Repeat("c", 64)+`","Name":"/open","Image":"`+string(admittest.Digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","Privileged":true,"MaskedPaths":[]}}`)
 	text("/containers/c4/json", `{"Id":"`+strings.Repeat("d", 64)+`","Name":"/multi","Image":"`+string(admittest.Digest(1))+`","ImageManifestDescriptor":{"digest":"`+string(admittest.Digest(2))+`"},"Config":{"Image":"good"},"HostConfig":{"Runtime":"runc"}}`)
+	text("/containers/c5/json", `{"Id":"`+strings.Repeat("e", 64)+`","Name":"/files","Image":"`+string(admittest.Digest(1))+`","Config":{"Image":"good"},"HostConfig":{"Runtime":"runc","Mounts":[{"Type":"image","Source":"registry.example.org/app"}]}}`)
 	text("/networks/f00", `{"Name":"host","Driver":"host"}`)
 	text("/networks/own", `{"Name":"own","Driver":"bridge"}`)
 	text("/exec/e1/json", `{"ContainerID":"c1"}`)
@@ -171,6 +172,15 @@ func TestDecide(t *testing.T) {
 		"annotations":                  {call{user: "dev-a", method: "POST", uri: create, body: body(`{"Annotations":{"run.oci.handler":"x"}}`)}, "annotation:run.oci.handler"},
 		"a GPU":                        {call{user: "dev-a", method: "POST", uri: create, body: body(`{"DeviceRequests":[{"Driver":"cdi"}]}`)}, "device-request:cdi"},
 		"a driver of volumes":          {call{user: "dev-a", method: "POST", uri: create, body: body(`{"VolumeDriver":"nfs"}`)}, "volume-driver:nfs"},
+		"logs elsewhere":               {call{user: "dev-a", method: "POST", uri: create, body: body(`{"LogConfig":{"Type":"syslog"}}`)}, "log-driver:syslog"},
+		"logs by the engine's default": {call{user: "dev-a", method: "POST", uri: create, body: body(`{"LogConfig":{"Type":"","Config":{"gelf-address":"udp://x"}}}`)}, "log-driver:"},
+		"logs here":                    {call{user: "dev-a", method: "POST", uri: create, body: body(`{"LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}}}`)}, ""},
+		"the host's network, hidden":   {call{user: "dev-a", method: "POST", uri: create, body: `{"Image":"good","NetworkingConfig":{"EndpointsConfig":{"own":{"NetworkID":"f00"}}}}`}, "network:host"},
+		"settings of an interface":     {call{user: "dev-a", method: "POST", uri: create, body: `{"Image":"good","NetworkingConfig":{"EndpointsConfig":{"own":{"DriverOpts":{"com.docker.network.endpoint.sysctls":"net.ipv4.conf.IFNAME.x=1, net.ipv4.y=2"}}}}}`}, "sysctl:net.ipv4.conf.IFNAME.x, sysctl:net.ipv4.y"},
+		"a mount of a bad image":       {call{user: "ops", method: "POST", uri: create, body: body(`{"Mounts":[{"Type":"image","Source":"registry.example.org/app"}]}`)}, "policy no-evil"},
+		"start with a bad image":       {call{user: "ops", method: "POST", uri: "/containers/c5/start"}, "policy no-evil"},
+		"a web socket":                 {call{user: "dev-a", method: "GET", uri: "/v1.51/containers/c1/attach/ws"}, "docker.no_rule"},
+		"what was attested":            {call{user: "dev-a", method: "GET", uri: "/v1.55/images/registry.example.org/a/attestations"}, ""},
 		"no new privileges":            {call{user: "dev-a", method: "POST", uri: create, body: body(`{"SecurityOpt":["no-new-privileges:true"]}`)}, ""},
 		"an older separator":           {call{user: "dev-a", method: "POST", uri: create, body: body(`{"SecurityOpt":["seccomp:unconfined"]}`)}, "security-opt:seccomp=unconfined"},
 		"the engine's own hidden":      {call{user: "dev-a", method: "POST", uri: create, body: body(`{"MaskedPaths":["/proc/kcore","/proc/keys","/proc/timer_list","/sys/firmware","/x"]}`)}, ""},

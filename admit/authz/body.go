@@ -18,7 +18,7 @@ import (
 type created struct {
 	config
 	HostConfig       *hostConfig
-	NetworkingConfig *struct{ EndpointsConfig map[string]json.RawMessage }
+	NetworkingConfig *struct{ EndpointsConfig map[string]*endpoint }
 	hostConfigInline
 }
 
@@ -62,6 +62,20 @@ type hostConfig struct {
 	OomKillDisable    *bool
 	ReadonlyRootfs    bool
 	LxcConf           json.RawMessage
+	LogConfig         logConfig
+}
+
+// logConfig says where what a container writes goes.
+type logConfig struct {
+	Type   string
+	Config map[string]string
+}
+
+// endpoint is how a container joins a network: NetworkID goes before the name
+// that it stands under.
+type endpoint struct {
+	NetworkID  string
+	DriverOpts map[string]string
 }
 
 type mount struct {

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,6 +40,7 @@ func Header(token string) http.Header { return http.Header{TokenHeader: {token}}
 type info struct {
 	DefaultRuntime string
 	CgroupVersion  string
+	LoggingDriver  string
 }
 
 // infoAge is how long the engine's defaults are believed.
@@ -88,7 +88,7 @@ type container struct {
 	Image                   sekisho.Digest
 	Config                  config
 	HostConfig              hostConfig
-	NetworkSettings         struct{ Networks map[string]json.RawMessage }
+	NetworkSettings         struct{ Networks map[string]*endpoint }
 	State                   struct{ StartedAt time.Time }
 	ImageManifestDescriptor *struct{ Digest sekisho.Digest } // of the platform, where the engine keeps manifests
 }

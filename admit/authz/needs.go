@@ -44,8 +44,31 @@ func (h *hostConfig) needs(real func(string) (string, error)) []string {
 		n.words = append(n.words, "device-request:"+r.Driver)
 	}
 	n.when(h.OomScoreAdj < 0 || h.OomKillDisable != nil && *h.OomKillDisable, "oom")
+	if l := h.LogConfig; !slices.Contains(logsHere(), l.Type) || l.Type == "" && len(l.Config) > 0 {
+		n.words = append(n.words, "log-driver:"+l.Type)
+	}
 	n.when(len(h.LxcConf) > 2 && string(h.LxcConf) != "null", "privileged")
 	return n.sorted()
+}
+
+// logsHere are the drivers that keep logs on the host. Others make the engine,
+// which is root, connect to sockets and addresses of the asker's choice.
+func logsHere() []string { return []string{"", "json-file", "local", "journald", "none"} }
+
+// joined lists what of the ends of networks is dangerous, and adds the networks.
+func (n *list) joined(networks []string, ends map[string]*endpoint) []string {
+	for name, e := range ends {
+		networks = append(networks, name)
+		if e == nil {
+			continue
+		}
+		networks = append(networks, e.NetworkID)
+		for s := range strings.SplitSeq(e.DriverOpts["com.docker.network.endpoint.sysctls"], ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(s), "=")
+			n.add("sysctl", name)
+		}
+	}
+	return networks
 }
 
 type list struct{ words []string }
@@ -95,6 +118,16 @@ func (h *hostConfig) storage(n *list, real func(string) (string, error)) {
 			n.add("volume-driver", o.DriverConfig.Name)
 		}
 	}
+}
+
+// mounted are the images whose files are mounted.
+func (h *hostConfig) mounted() (names []string) {
+	for _, m := range h.Mounts {
+		if strings.EqualFold(m.Type, "image") {
+			names = append(names, m.Source)
+		}
+	}
+	return names
 }
 
 // paths are the places of the host that are mounted, as they are written.

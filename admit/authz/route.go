@@ -148,6 +148,9 @@ func find(method, at string) route {
 		if r.head != head || r.method != method && r.method != "*" {
 			continue
 		}
+		if two, ok := strings.CutSuffix(at, "/"+r.tail); ok && strings.Contains(r.tail, "/") && strings.Count(two, "/") > 1 {
+			return r // GET /containers/{name}/attach/ws
+		}
 		switch {
 		case r.tail == "*":
 			return r

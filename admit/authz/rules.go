@@ -71,7 +71,7 @@ const (
 // /** or by a lone *.
 func grantKinds() []string {
 	return []string{"privileged", "mount", "mount-image", "volumes-from", "volume-driver", "network", "pid", "ipc", "uts", "userns", "cgroupns", "cgroup-parent", "capability", "device", "device-request",
-		"security-opt", "unmasked-paths", "runtime", "sysctl", "annotation", "checkpoint", "oom", "no-image"}
+		"security-opt", "unmasked-paths", "runtime", "sysctl", "annotation", "checkpoint", "log-driver", "oom", "no-image"}
 }
 
 // maxRules bounds the rules of a file.

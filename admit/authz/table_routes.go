@@ -1,6 +1,6 @@
 package authz
 
-// routes are the endpoints of the Docker engine's API up to 1.51, and those
+// routes are the endpoints of the Docker engine's API up to 1.56, and those
 // that older versions had. The first that fits counts; the longer ones stand
 // before those that take any name.
 func routes() []route {
@@ -20,7 +20,7 @@ func routes() []route {
 		{"POST", "containers", "stop", true, Control, wantsName}, {"POST", "containers", "kill", true, Control, wantsName},
 		{"POST", "containers", "pause", true, Control, wantsName}, {"POST", "containers", "unpause", true, Control, wantsName},
 		{"POST", "containers", "rename", true, Control, wantsName}, {"POST", "containers", "wait", true, Control, ""}, {"POST", "containers", "resize", true, Control, ""},
-		{"POST", "containers", "attach", true, Attach, wantsName}, {"GET", "containers", "ws", true, Attach, ""},
+		{"POST", "containers", "attach", true, Attach, wantsName}, {"GET", "containers", "attach/ws", true, Attach, wantsName},
 		{"POST", "containers", "exec", true, Exec, wantsExec},
 		{"POST", "containers", "update", true, Update, wantsUpdate},
 		{"GET", "containers", "checkpoints", true, Checkpoint, ""}, {"POST", "containers", "checkpoints", true, Checkpoint, ""},
@@ -29,7 +29,7 @@ func routes() []route {
 		{"GET", "exec", "json", true, Read, ""}, {"POST", "exec", "start", true, Exec, wantsProcess}, {"POST", "exec", "resize", true, Control, ""},
 
 		{"GET", "images", "json", false, Read, ""}, {"GET", "images", "search", false, Read, ""}, {"GET", "images", "get", false, Save, ""},
-		{"GET", "images", "json", true, Read, ""}, {"GET", "images", "history", true, Read, ""}, {"GET", "images", "get", true, Save, ""},
+		{"GET", "images", "json", true, Read, ""}, {"GET", "images", "history", true, Read, ""}, {"GET", "images", "attestations", true, Read, ""}, {"GET", "images", "get", true, Save, ""},
 		{"POST", "images", "create", false, Pull, ""}, {"POST", "images", "load", false, Import, ""}, {"POST", "images", "prune", false, Remove, ""},
 		{"POST", "images", "push", true, Push, ""}, {"POST", "images", "tag", true, Tag, ""}, {"DELETE", "images", "", true, Remove, ""},
 		{"POST", "commit", "", false, Commit, ""},

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -73,10 +72,12 @@ func (p *plugin) create(ctx context.Context, q *request, body []byte) ([]admit.I
 		h = &hostConfig{}
 	}
 	q.image, q.needs = c.Image, append(h.needs(p.Real), c.hostConfigInline.needs(p.Real)...)
+	n := &list{words: q.needs}
 	networks := []string{h.NetworkMode, c.hostConfigInline.NetworkMode}
 	if c.NetworkingConfig != nil {
-		networks = slices.AppendSeq(networks, maps.Keys(c.NetworkingConfig.EndpointsConfig))
+		networks = n.joined(networks, c.NetworkingConfig.EndpointsConfig)
 	}
+	q.needs = n.sorted()
 	if err := errors.Join(p.runtimes(ctx, q), p.networks(ctx, q, networks)); err != nil {
 		return nil, err
 	}
@@ -84,18 +85,28 @@ func (p *plugin) create(ctx context.Context, q *request, body []byte) ([]admit.I
 		q.needs = append(q.needs, "no-image")
 		return nil, nil
 	}
-	id, err := p.Engine.image(ctx, c.Image)
-	var known *sekisho.Error
-	if errors.As(err, &known) && known.Kind == sekisho.NotFound {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	if c.HostConfig == nil {
 		h = &c.hostConfigInline.hostConfig
 	}
-	return []admit.Image{p.image(c.Image, id, h.workload(&c.config, q.query.Get("name")))}, nil
+	w := h.workload(&c.config, q.query.Get("name"))
+	return p.named(ctx, w, append(h.mounted(), c.Image)...)
+}
+
+// named are the images that names stand for, but for those that the engine does
+// not have.
+func (p *plugin) named(ctx context.Context, w *fact.Workload, names ...string) (images []admit.Image, err error) {
+	for _, name := range names {
+		id, err := p.Engine.image(ctx, name)
+		var known *sekisho.Error
+		if errors.As(err, &known) && known.Kind == sekisho.NotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, p.image(name, id, w))
+	}
+	return images, nil
 }
 
 // image is one to be judged.
@@ -119,7 +130,9 @@ func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
 	if name := q.query.Get("checkpoint"); name != "" { // what is in it is not the image's
 		q.needs = append(q.needs, "checkpoint:"+path.Join(q.query.Get("checkpoint-dir"), name))
 	}
-	networks := slices.AppendSeq([]string{c.HostConfig.NetworkMode}, maps.Keys(c.NetworkSettings.Networks))
+	n := &list{words: q.needs}
+	networks := n.joined([]string{c.HostConfig.NetworkMode}, c.NetworkSettings.Networks)
+	q.needs = n.sorted()
 	if err := errors.Join(p.runtimes(ctx, q), p.networks(ctx, q, networks)); err != nil {
 		return nil, err
 	}
@@ -127,9 +140,12 @@ func (p *plugin) start(ctx context.Context, q *request) ([]admit.Image, error) {
 		q.needs = append(q.needs, "no-image")
 		return nil, nil
 	}
-	i := p.image(c.Config.Image, c.digest(), c.HostConfig.workload(&c.Config, c.name()))
+	w := c.HostConfig.workload(&c.Config, c.name())
+	i := p.image(c.Config.Image, c.digest(), w)
+	i.Source = "docker:" + string(c.Image)
 	i.Request.Again = c.State.StartedAt.Year() > 1 // the engine writes year 1 where there was no start
-	return []admit.Image{i}, nil
+	mounted, err := p.named(ctx, w, c.HostConfig.mounted()...)
+	return append(mounted, i), err
 }
 
 // networks finds the network of the host under names of its own.
@@ -160,7 +176,8 @@ func (p *plugin) runtimes(ctx context.Context, q *request) error {
 	if err != nil {
 		return err
 	}
-	allowed := map[string]bool{"runtime:" + d.DefaultRuntime: true, "cgroupns:host": d.CgroupVersion == "1"}
+	allowed := map[string]bool{"runtime:" + d.DefaultRuntime: true, "cgroupns:host": d.CgroupVersion == "1",
+		"log-driver:" + d.LoggingDriver: q.wants == wantsStart, "log-driver:": slices.Contains(logsHere(), d.LoggingDriver)} // options of the default one
 	for _, r := range p.Rules().Runtimes {
 		allowed["runtime:"+r] = true
 	}

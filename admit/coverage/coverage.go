@@ -21,6 +21,7 @@ type Container struct {
 	Digests   []sekisho.Digest `json:"digests"`
 	Started   time.Time        `json:"started"`
 	Problem   string           `json:"problem,omitempty"` // why its image is not known
+	Sandbox   bool             `json:"sandbox,omitempty"` // it holds a pod's namespaces, of the image that the runtime's own settings name
 }
 
 // States of a container.
@@ -28,6 +29,7 @@ const (
 	Judged   = "judged"   // this very container was let pass
 	Image    = "image"    // its image was let pass; its own start was not seen
 	Denied   = "denied"   // it runs although it, or its image, was denied
+	Sandbox  = "sandbox"  // nothing judged its image, which the runtime's own settings name
 	Unjudged = "unjudged" // nothing judged its image
 	Unknown  = "unknown"  // nobody knows its image
 )
@@ -42,7 +44,7 @@ type Line struct {
 }
 
 // Alert reports whether somebody should look.
-func (l *Line) Alert() bool { return l.State != Judged && l.State != Image }
+func (l *Line) Alert() bool { return l.State != Judged && l.State != Image && l.State != Sandbox }
 
 // last is the last judgement of something.
 type last struct {
@@ -108,7 +110,9 @@ func (l *Log) State(c Container) Line {
 	if len(c.Digests) == 0 {
 		return out
 	}
-	out.State = Unjudged
+	if out.State = Unjudged; c.Sandbox {
+		out.State = Sandbox
+	}
 	for _, d := range c.Digests {
 		j, ok := l.images[l.name(d)]
 		if !ok {

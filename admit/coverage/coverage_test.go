@@ -2,6 +2,7 @@ package coverage_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,13 +51,17 @@ func TestState(t *testing.T) {
 		"what is no start":            {"execed", []sekisho.Digest{digest(6)}, coverage.Unjudged},
 		"nobody":                      {"z", []sekisho.Digest{digest(7)}, coverage.Unjudged},
 		"no image":                    {"w", nil, coverage.Unknown},
+		"a sandbox":                   {"s1", []sekisho.Digest{digest(9)}, coverage.Sandbox},
+		"a sandbox that was judged":   {"s2", []sekisho.Digest{digest(1)}, coverage.Image},
+		"a sandbox that was denied":   {"s3", []sekisho.Digest{digest(5)}, coverage.Denied},
+		"a sandbox of no image":       {"s4", nil, coverage.Unknown},
 		"the second of several names": {"v", []sekisho.Digest{digest(8), digest(1)}, coverage.Image},
 	} {
-		l := log.State(coverage.Container{ID: c.id, Digests: c.d, Started: start})
+		l := log.State(coverage.Container{ID: c.id, Digests: c.d, Started: start, Sandbox: strings.Contains(name, "sandbox")})
 		if l.State != c.want {
 			t.Errorf("%s: it is %s, want %s", name, l.State, c.want)
 		}
-		if l.Alert() != (c.want != coverage.Judged && c.want != coverage.Image) {
+		if l.Alert() != (c.want != coverage.Judged && c.want != coverage.Image && c.want != coverage.Sandbox) {
 			t.Errorf("%s: alert %v", name, l.Alert())
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -101,7 +102,10 @@ func (g *Gate) question(ctx context.Context, c *Command) (*admit.Question, error
 	case err != nil:
 		return nil, err
 	}
-	if i.Name != "" {
+	switch {
+	case i.Pod != "": // as the plugin of NRI names it
+		q.Subject = path.Join("pods", i.Namespace, i.Pod, i.Name)
+	case i.Name != "":
 		q.Subject = "container/" + i.Name
 	}
 	q.Images = []admit.Image{g.image(b, i, c)}
@@ -111,6 +115,9 @@ func (g *Gate) question(ctx context.Context, c *Command) (*admit.Question, error
 func (g *Gate) image(b *Bundle, i *Image, c *Command) admit.Image {
 	w := b.Workload(hostNamespace, g.own(c.ID))
 	w.Name, w.Container = i.Name, i.Name
+	if i.Pod != "" {
+		w.Kind, w.Name = "Pod", i.Pod
+	}
 	if i.Labels != nil {
 		w.Labels = i.Labels
 	}

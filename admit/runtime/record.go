@@ -17,6 +17,7 @@ type Image struct {
 	Source    string         // where a scanner finds it
 	Name      string         // of the container
 	Namespace string         // of Kubernetes
+	Pod       string         // of Kubernetes, whose frame it is when it has no name
 	Again     bool           // it ran before: a restart
 	Labels    map[string]string
 }
@@ -63,10 +64,7 @@ func (g *Gate) identify(ctx context.Context, c *Command, b *Bundle, dir string) 
 	if err != nil {
 		return nil, err
 	}
-	i.Name, i.Namespace = b.Annotations["io.kubernetes.cri.container-name"], b.Annotations["io.kubernetes.cri.sandbox-namespace"]
-	if pod := b.Annotations["io.kubernetes.cri.sandbox-name"]; pod != "" {
-		i.Name = strings.Trim(pod+"/"+i.Name, "/")
-	}
+	i.Name, i.Namespace, i.Pod = b.Annotations["io.kubernetes.cri.container-name"], b.Annotations["io.kubernetes.cri.sandbox-namespace"], b.Annotations["io.kubernetes.cri.sandbox-name"]
 	return i, nil
 }
 

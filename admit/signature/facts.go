@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"sekisho"
 	"sekisho/admit/signature/predicate"
@@ -19,7 +20,10 @@ func (v *Verified) Signer() string { return cmp.Or(v.Identity, v.Key) }
 func (r *Result) Fill(i *fact.Image, levels map[string]int) {
 	i.Signatures, i.Provenance = []fact.Signature{}, []fact.Provenance{}
 	for _, v := range r.Signatures() {
-		s := fact.Signature{Key: v.Key, Identity: v.Identity, Issuer: v.Issuer, Time: v.Time}
+		if v.Signer() == "" {
+			continue // a level of verification lets it pass without knowing whose it is: that proves nothing
+		}
+		s := fact.Signature{Key: v.Key, Identity: v.Identity, Issuer: v.Issuer, Time: v.Time, Revocation: v.Revocation, Failed: strings.Join(v.Failed, ",")}
 		if !slices.Contains(i.Signatures, s) { // the same in several forms
 			i.Signatures = append(i.Signatures, s)
 		}

@@ -162,7 +162,7 @@ func TestKeylessTampered(t *testing.T) {
 		{"another certificate", swapped("certificate", ""), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := signature.VerifyFiles([]signature.File{{Name: "b", Data: c.data}}, signature.Subject{Digests: []sekisho.Digest{d}}, trust, time.Now())
+			got, err := signature.VerifyFiles(t.Context(), []signature.File{{Name: "b", Data: c.data}}, signature.Subject{Digests: []sekisho.Digest{d}}, trust, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestTimeOfKey(t *testing.T) {
 		"by another's authority":    {with(sigstoreca.New(t).Timestamp(sig)), false},
 		"something that is not one": {with([]byte("x")), false},
 	} {
-		got, err := signature.VerifyFiles([]signature.File{{Name: "b", Data: c.data}}, signature.Subject{Digests: []sekisho.Digest{d}}, trust, time.Now())
+		got, err := signature.VerifyFiles(t.Context(), []signature.File{{Name: "b", Data: c.data}}, signature.Subject{Digests: []sekisho.Digest{d}}, trust, time.Now())
 		if err != nil || len(got.Verified) != 1 || got.Verified[0].Time.IsZero() == c.known {
 			t.Errorf("%s: %+v %v", name, got, err)
 		}

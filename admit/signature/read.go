@@ -138,7 +138,7 @@ func (v *verification) layers(ctx context.Context, where string, raw []byte) {
 		}
 		data, err := v.blob(ctx, l)
 		if err == nil {
-			err = v.try(form, l, data, at)
+			err = v.try(ctx, form, l, data, at)
 		}
 		if err != nil {
 			v.refuse(at, form, err)

@@ -68,6 +68,10 @@ type Verified struct {
 	Reference string         `json:"reference,omitempty"`
 	Where     string         `json:"where"` // tag or digest, and number of the layer
 
+	Revocation string   `json:"revocation,omitempty"` // of the certificate: good, unknown or irrevocable; empty where nobody looks
+	Failed     []string `json:"failed,omitempty"`     // checks that failed and that the level of verification only logs
+	Logged     []string `json:"logged,omitempty"`     // the same with their reasons
+
 	Statement *envelope.Statement `json:"-"`
 	Payload   []byte              `json:"-"` // that was signed
 
@@ -124,7 +128,7 @@ type File struct {
 }
 
 // VerifyFiles looks at files that are said to be about the image.
-func VerifyFiles(files []File, s Subject, t *Trust, now time.Time) (*Result, error) {
+func VerifyFiles(ctx context.Context, files []File, s Subject, t *Trust, now time.Time) (*Result, error) {
 	if len(s.Digests) == 0 {
 		return nil, sekisho.Errorf(sekisho.Invalid, "verify signatures: the digest of the image's manifest is not known")
 	}
@@ -134,7 +138,7 @@ func VerifyFiles(files []File, s Subject, t *Trust, now time.Time) (*Result, err
 		if _, err := envelope.Parse(f.Data); err == nil {
 			form = FormAttestation
 		}
-		if err := v.try(form, oci.Descriptor{}, f.Data, f.Name); err != nil {
+		if err := v.try(ctx, form, oci.Descriptor{}, f.Data, f.Name); err != nil {
 			v.refuse(f.Name, form, err)
 		}
 	}

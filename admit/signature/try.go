@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ var (
 )
 
 // try verifies one layer.
-func (v *verification) try(form string, l oci.Descriptor, data []byte, where string) error {
+func (v *verification) try(ctx context.Context, form string, l oci.Descriptor, data []byte, where string) error {
 	found := Verified{Form: form, Where: where}
 	var err error
 	switch form {
@@ -31,7 +32,7 @@ func (v *verification) try(form string, l oci.Descriptor, data []byte, where str
 	case FormBundle:
 		err = v.bundle(&found, data)
 	case FormNotation:
-		err = v.notation(&found, l.MediaType, data)
+		err = v.notation(ctx, &found, l.MediaType, data)
 	}
 	if err == nil {
 		v.result.Verified = append(v.result.Verified, found)
@@ -218,14 +219,15 @@ func (v *verification) message(found *Verified, b *envelope.Bundle, data []byte)
 }
 
 // notation verifies a Notary Project signature.
-func (v *verification) notation(found *Verified, mediaType string, data []byte) error {
+func (v *verification) notation(ctx context.Context, found *Verified, mediaType string, data []byte) error {
 	if v.trust.Notation == nil {
 		return errNoNotation
 	}
-	s, err := v.trust.Notation.Verify(mediaType, data, v.subject.Digests, v.now)
+	s, err := v.trust.Notation.Verify(ctx, mediaType, data, v.subject.Digests, v.now)
 	if err != nil {
 		return err
 	}
 	found.Identity, found.Issuer, found.Key, found.Subject, found.Time = s.Subject, s.Issuer, s.Key, s.Digest, s.Time
+	found.Revocation, found.Failed, found.Logged = s.Revocation, s.Failed, s.Logged
 	return nil
 }

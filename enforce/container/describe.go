@@ -1,6 +1,7 @@
 package container
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"os"
@@ -277,8 +278,12 @@ func (t *Tracker) upper(root string) string {
 	if err != nil {
 		return ""
 	}
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
+	mark := []byte(" " + root + " ")
+	for text := range bytes.Lines(data) { // of a host with many containers, this is long
+		if !bytes.Contains(text, mark) {
+			continue
+		}
+		fields := strings.Fields(string(text))
 		if len(fields) < 8 || fields[4] != root || !slices.Contains(fields, "overlay") {
 			continue
 		}

@@ -89,6 +89,9 @@ func (j *Judge) Layers(c *sekisho.Container) *Layers {
 // its upper directory.
 func find(mountinfo []byte, c *sekisho.Container) *Layers {
 	for line := range bytes.Lines(mountinfo) {
+		if !bytes.Contains(line, []byte(" - overlay ")) {
+			continue
+		}
 		before, after, ok := strings.Cut(string(line), " - ")
 		fields, types := strings.Fields(before), strings.Fields(after)
 		if !ok || len(fields) < 5 || len(types) < 3 || types[0] != "overlay" {

@@ -7,7 +7,6 @@ package evidence
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +49,8 @@ type Log struct {
 	number  int
 	size    int64
 	last    [sha256.Size]byte
-	buffer  []byte
+	docs    *encoder
+	frame   []byte
 	first   time.Time // of the events in the buffer
 	latest  time.Time
 	encoder *zstd.Encoder
@@ -86,12 +86,12 @@ func Open(dir string, o Options) (*Log, error) {
 		lock.Close()
 		return nil, sekisho.Errorf(sekisho.Unavailable, "open evidence in %s: another enforcer writes it", dir)
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(2*frameSize), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("open evidence: %w", err)
 	}
-	l := &Log{Options: o, dir: dir, lock: lock, encoder: encoder}
+	l := &Log{Options: o, dir: dir, lock: lock, encoder: encoder, docs: newEncoder()}
 	if err := l.resume(); err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("open evidence: %w", err)
@@ -163,18 +163,19 @@ func (l *Log) Append(events ...*sekisho.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range events {
-		doc, err := json.Marshal(e)
-		if err != nil {
+		if len(l.docs.b) == 0 {
+			l.first = e.Time
+		}
+		before := len(l.docs.b)
+		if err := l.docs.event(e); err != nil {
+			l.docs.b = l.docs.b[:before]
 			l.stats.Failed++
 			return fmt.Errorf("keep evidence: %w", err)
 		}
-		if len(l.buffer) == 0 {
-			l.first = e.Time
-		}
 		l.latest = e.Time
-		l.buffer = append(append(l.buffer, doc...), '\n')
+		l.docs.b = append(l.docs.b, '\n')
 		l.stats.Events++
-		if len(l.buffer) >= frameSize {
+		if len(l.docs.b) >= frameSize {
 			if err := l.flush(); err != nil {
 				return err
 			}
@@ -191,7 +192,7 @@ func (l *Log) Flush() error {
 }
 
 func (l *Log) flush() error {
-	if len(l.buffer) == 0 {
+	if len(l.docs.b) == 0 {
 		return nil
 	}
 	if l.size >= l.SegmentBytes {
@@ -199,12 +200,12 @@ func (l *Log) flush() error {
 			return fmt.Errorf("keep evidence: %w", err)
 		}
 	}
-	frame := make([]byte, headerSize, headerSize+len(l.buffer)/4)
-	frame = l.encoder.EncodeAll(l.buffer, frame)
+	l.frame = l.encoder.EncodeAll(l.docs.b, append(l.frame[:0], make([]byte, headerSize)...))
+	frame := l.frame
 	payload := frame[headerSize:]
 	copy(frame, magic)
 	binary.LittleEndian.PutUint32(frame[4:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(frame[8:], uint32(len(l.buffer)))
+	binary.LittleEndian.PutUint32(frame[8:], uint32(len(l.docs.b)))
 	binary.LittleEndian.PutUint64(frame[12:], uint64(l.first.UnixNano()))
 	binary.LittleEndian.PutUint64(frame[20:], uint64(l.latest.UnixNano()))
 	sum := chain(l.last, frame[:28], payload)
@@ -214,7 +215,7 @@ func (l *Log) flush() error {
 	}
 	l.last, l.size = sum, l.size+int64(len(frame))
 	l.stats.Bytes += uint64(len(frame))
-	l.buffer = l.buffer[:0]
+	l.docs.b = l.docs.b[:0]
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -27,19 +28,20 @@ type part struct {
 	kinds                    []sekisho.EventKind
 	mode                     Mode // wanted by policies of this mode too
 	syscall                  string
-	only                     bool // when the system call is named in the options
+	only                     bool            // when the system call is named in the options
+	others                   func() []string // programs for kernels that do not have this one's place
 }
 
 // parts returns everything that can be attached.
-func parts() []part {
+func (s *Sensor) parts() []part {
 	list := []part{
 		{feature: "exec", object: "proc", program: "on_exec"},
 		{feature: "fork", object: "proc", program: "on_fork"},
 		{feature: "exit", object: "proc", program: "on_exit"},
 		{feature: "cgroup made", object: "proc", program: "on_cgroup_mkdir"},
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
-		{feature: "capability", object: "proc", program: "on_capable", kinds: []sekisho.EventKind{sekisho.EventCapability}},
-		{feature: "io_uring", object: "proc", program: "on_uring", kinds: []sekisho.EventKind{sekisho.EventIOUring}},
+		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}},
+		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}},
 		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
 		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
 		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
@@ -51,9 +53,18 @@ func parts() []part {
 		{feature: "mprotect of code", object: "sys", program: "on_mprotect", tracepoint: "sys_enter_mprotect", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 	}
 	for _, c := range syscalls() {
-		list = append(list, part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: "sys_exit_" + c.name, kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0})
+		list = append(list, part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: tracepointOf(c.name), kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0})
 	}
 	return list
+}
+
+// tracepointOf names the tracepoint of a call's return: after the kernel's own
+// name of the call.
+func tracepointOf(call string) string {
+	if call == "umount2" {
+		call = "umount"
+	}
+	return "sys_exit_" + call
 }
 
 // asked says whether any policy wants what a part tells.
@@ -89,7 +100,7 @@ func (s *Sensor) inUse() Mode {
 // attachAll attaches what is asked for and detaches what no longer is.
 func (s *Sensor) attachAll() {
 	var features []Feature
-	for _, p := range parts() {
+	for _, p := range s.parts() {
 		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
 		l := s.links[p.feature]
 		switch asked := s.asked(p); {
@@ -152,16 +163,23 @@ func (s *Sensor) attach(p part) (link.Link, error) {
 	if l := s.adopt(p); l != nil {
 		return l, nil
 	}
-	prog := s.loaded[p.program]
-	if prog == nil {
-		spec, err := s.object(p.object)
-		if err != nil {
-			return nil, err
+	l, err := s.attachTo(p)
+	if p.others == nil || err == nil {
+		return l, err
+	}
+	for _, other := range p.others() {
+		p.program = other
+		if x, failed := s.attachTo(p); failed == nil {
+			return x, nil
 		}
-		if prog, err = s.load(spec, p.program); err != nil {
-			return nil, err
-		}
-		s.loaded[p.program] = prog
+	}
+	return l, err
+}
+
+func (s *Sensor) attachTo(p part) (link.Link, error) {
+	prog, err := s.program(p)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case p.tracepoint != "":
@@ -186,6 +204,70 @@ func (s *Sensor) attach(p part) (link.Link, error) {
 		return link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: p.cgroup, Program: prog})
 	}
 	return link.AttachTracing(link.TracingOptions{Program: prog})
+}
+
+// uring returns the program that knows where an older kernel's tracepoint has
+// the number of io_uring's operation.
+func (s *Sensor) uring() []string {
+	if s.cache == nil {
+		s.cache = btf.NewCache()
+	}
+	types, err := s.cache.Kernel()
+	if err != nil {
+		return nil
+	}
+	var d *btf.Typedef
+	if err := types.TypeByName("btf_trace_io_uring_submit_sqe", &d); err != nil {
+		return nil
+	}
+	p, _ := d.Type.(*btf.Pointer)
+	if p == nil {
+		return nil
+	}
+	f, _ := p.Target.(*btf.FuncProto)
+	if f == nil {
+		return nil
+	}
+	for i, a := range f.Params { // the first is the tracepoint's own
+		if a.Name == "opcode" {
+			return []string{fmt.Sprintf("on_uring_%d", i-1)}
+		}
+	}
+	return []string{"on_uring_req"}
+}
+
+// program loads the program of a part, once.
+func (s *Sensor) program(p part) (*ebpf.Program, error) {
+	if prog := s.loaded[p.program]; prog != nil {
+		return prog, nil
+	}
+	spec, err := s.object(p.object)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := s.load(spec, p.program)
+	if err != nil && s.form == old && p.object == "sys" {
+		prog, err = s.loadOldest(p.object, p.program)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.loaded[p.program] = prog
+	return prog, nil
+}
+
+// loadOldest loads a program in the form for kernels before 5.17; what works
+// for one is taken for the others of its object.
+func (s *Sensor) loadOldest(object, name string) (*ebpf.Program, error) {
+	spec, err := parse(object, oldest)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := s.load(spec, name)
+	if err == nil {
+		s.objects[object] = spec
+	}
+	return prog, err
 }
 
 // tracefs mounts the file system that numbers the tracepoints at its usual

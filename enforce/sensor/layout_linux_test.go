@@ -24,9 +24,9 @@ func TestLayouts(t *testing.T) {
 		{"proc", "cg", cgroupValue{}}, {"proc", "policy", policyValue{}}, {"proc", "config", configValue{}}, {"proc", "counter", counterValue{}},
 		{"proc", "exempt_key", exemptKey{}}, {"sys", "call_desc", callDesc{}},
 	}
-	for _, direct := range []bool{true, false} {
+	for _, f := range []form{direct, old} {
 		for _, w := range want {
-			spec, err := parse(w.object, direct)
+			spec, err := parse(w.object, f)
 			if err != nil {
 				t.Fatal(err)
 			}

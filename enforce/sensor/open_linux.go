@@ -27,7 +27,7 @@ type Sensor struct {
 	o          Options
 	maps       map[string]*ebpf.Map
 	cache      *btf.Cache           // the kernel's types, while programs are loaded
-	direct     bool                 // this kernel takes the objects with direct loads
+	form       form                 // of the programs that this kernel takes
 	refused    map[string]error     // features that this kernel refused
 	links      map[string]link.Link // by feature
 	loaded     map[string]*ebpf.Program
@@ -107,8 +107,7 @@ func (s *Sensor) open() error {
 // choose takes the objects with direct loads where this kernel knows them,
 // and makes the maps that all programs share.
 func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
-	s.direct = true
-	proc, err := parse("proc", s.direct)
+	proc, err := parse("proc", s.form)
 	if err != nil {
 		return nil, err
 	}
@@ -121,11 +120,11 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 	if p, err := s.load(proc, "on_exec"); err == nil {
 		s.loaded["on_exec"] = p
 	} else {
-		s.direct = false
+		s.form = old
 	}
 	specs := map[string]*ebpf.CollectionSpec{}
 	for _, name := range objectNames {
-		spec, err := parse(name, s.direct)
+		spec, err := parse(name, s.form)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +139,7 @@ func (s *Sensor) choose() (map[string]*ebpf.CollectionSpec, error) {
 // object returns an object to load programs from.
 func (s *Sensor) object(name string) (*ebpf.CollectionSpec, error) {
 	if s.objects[name] == nil {
-		spec, err := parse(name, s.direct)
+		spec, err := parse(name, s.form)
 		if err != nil {
 			return nil, err
 		}
@@ -155,14 +154,21 @@ func (s *Sensor) object(name string) (*ebpf.CollectionSpec, error) {
 // loadedAll lets go of what only loading needs: megabytes of types.
 func (s *Sensor) loadedAll() { s.objects, s.cache = nil, nil }
 
-func parse(name string, direct bool) (*ebpf.CollectionSpec, error) {
-	suffix := ".o"
-	if !direct {
-		suffix = "_old.o"
-	}
-	data, err := objects.ReadFile("bpf/" + name + suffix)
+// form is how programs were compiled.
+type form string
+
+// The forms: with direct loads (6.2 and later), with loads by a helper, and
+// those of system calls for kernels before 5.17.
+const (
+	direct form = ""
+	old    form = "_old"
+	oldest form = "_oldest"
+)
+
+func parse(name string, f form) (*ebpf.CollectionSpec, error) {
+	data, err := objects.ReadFile("bpf/" + name + string(f) + ".o")
 	if err != nil {
-		data, err = objects.ReadFile("bpf/" + name + "_" + runtime.GOARCH + suffix)
+		data, err = objects.ReadFile("bpf/" + name + "_" + runtime.GOARCH + string(f) + ".o")
 	}
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Unavailable, "no programs for %s: %w", runtime.GOARCH, err)
@@ -208,6 +214,11 @@ func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, er
 	for k := range one.Programs {
 		if k != name {
 			delete(one.Programs, k)
+		}
+	}
+	if v := one.Variables["thread_size"]; v != nil {
+		if err := v.Set(uint32(max(16384, os.Getpagesize()))); err != nil {
+			return nil, fmt.Errorf("tell the size of stacks: %w", err)
 		}
 	}
 	if v := one.Variables["generation"]; v != nil {
@@ -404,22 +415,34 @@ func (s *Sensor) Exempt(inode uint64, device uint32, changed uint64) error {
 	return s.maps["exempt"].Put(exemptKey{Inode: inode, Device: device}, changed)
 }
 
-// Stats reads the kernel's counters.
-func (s *Sensor) Stats() (Stats, error) {
-	st := Stats{Kinds: map[sekisho.EventKind]Count{}}
+// counts reads the kernel's counters.
+func (s *Sensor) counts() (map[sekisho.EventKind]Count, error) {
+	kinds := map[sekisho.EventKind]Count{}
 	var values []counterValue
 	for k := uint32(1); k < s.maps["counters"].MaxEntries(); k++ {
 		if err := s.maps["counters"].Lookup(k, &values); err != nil {
-			return st, fmt.Errorf("read the counters: %w", err)
+			return nil, fmt.Errorf("read the counters: %w", err)
 		}
 		var sum Count
 		for _, v := range values {
 			sum = sum.add(Count(v))
 		}
 		if sum != (Count{}) {
-			st.Kinds[sekisho.EventKind(k)] = sum
-			st.Total = st.Total.add(sum)
+			kinds[sekisho.EventKind(k)] = sum
 		}
+	}
+	return kinds, nil
+}
+
+// Stats says what the kernel counted.
+func (s *Sensor) Stats() (Stats, error) {
+	kinds, err := s.counts()
+	if err != nil {
+		return Stats{}, err
+	}
+	st := Stats{Kinds: kinds}
+	for _, sum := range kinds {
+		st.Total = st.Total.add(sum)
 	}
 	s.mu.Lock()
 	programs := slices.Clone(s.programs)

@@ -41,7 +41,7 @@ func layout() string {
 			h.Write([]byte(line))
 		}
 	}
-	if spec, err := parse("proc", true); err == nil {
+	if spec, err := parse("proc", direct); err == nil {
 		for _, name := range mirrored {
 			if m := spec.Maps[name]; m != nil {
 				fmt.Fprintln(h, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	containers "github.com/containerd/containerd/api/services/containers/v1"
+	images "github.com/containerd/containerd/api/services/images/v1"
 	namespaces "github.com/containerd/containerd/api/services/namespaces/v1"
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	tasks "github.com/containerd/containerd/api/services/tasks/v1"
@@ -111,6 +112,7 @@ type Running struct {
 	PID           uint32
 	Identity      *Identity
 	Problem       string // why its image is not known
+	Sandbox       bool   // it holds a pod's namespaces, of the image that containerd's settings name
 }
 
 // ListRunning lists what runs in all namespaces. Docker's own namespace, moby,
@@ -137,6 +139,16 @@ func ListRunning(ctx context.Context, o Options) ([]Running, error) {
 	return list, nil
 }
 
+// sandbox tells a pod's sandbox of the image that containerd's own settings
+// name: it is pinned. Another image that calls itself one is none.
+func sandbox(ctx context.Context, conn *grpc.ClientConn, c *containers.Container) bool {
+	if c.GetLabels()["io.cri-containerd.kind"] != "sandbox" {
+		return false
+	}
+	r, err := images.NewImagesClient(conn).Get(ctx, &images.GetImageRequest{Name: c.GetImage()})
+	return err == nil && r.GetImage().GetLabels()["io.cri-containerd.pinned"] == "pinned"
+}
+
 func listRunning(ctx context.Context, conn *grpc.ClientConn, o Options) (list []Running, err error) {
 	inside := in(ctx, o.Namespace)
 	r, err := tasks.NewTasksClient(conn).List(inside, &tasks.ListTasksRequest{})
@@ -153,6 +165,8 @@ func listRunning(ctx context.Context, conn *grpc.ClientConn, o Options) (list []
 			x.Problem = err.Error()
 		} else if x.Identity, err = identify(ctx, conn, c.GetContainer(), o); err != nil {
 			x.Problem = err.Error()
+		} else {
+			x.Sandbox = sandbox(inside, conn, c.GetContainer())
 		}
 		list = append(list, x)
 	}

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -153,6 +154,7 @@ type inspected struct {
 	Created      string
 	Config       image.Run
 	RootFS       struct{ Layers []sekisho.Digest }
+	Manifests    []manifest
 }
 
 // Open opens an image of the engine.
@@ -161,15 +163,11 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	var i inspected
-	if err := c.Get(ctx, "/images/"+escape(ref)+"/json", &i); err != nil {
-		var e *sekisho.Error
-		if errors.As(err, &e) && e.Kind == sekisho.NotFound {
-			e.Hint = "docker pull " + ref + ", or scan it where it is: registry:" + ref
-		}
+	i, err := c.inspect(ctx, ref, o.Platform)
+	if err != nil {
 		return nil, err
 	}
-	img := &image.Image{Kind: image.KindImage, Reference: "docker:" + ref, ID: i.ID, Platform: sekisho.Platform{OS: i.Os, Architecture: i.Architecture, Variant: i.Variant}}
+	img := &image.Image{Kind: image.KindImage, Reference: "docker:" + ref, ID: i.id, Also: i.also, Platform: i.platform()}
 	if o.Platform != (sekisho.Platform{}) && !img.Platform.Matches(o.Platform) {
 		return nil, sekisho.Errorf(sekisho.NotFound, "the engine has %s for %s, not for %s", ref, img.Platform, o.Platform)
 	}
@@ -184,7 +182,7 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 		}
 		img.Also = append(img.Also, sekisho.Digest(d))
 	}
-	if img.Config.History, err = c.history(ctx, ref, len(i.RootFS.Layers)); err != nil {
+	if img.Config.History, err = c.history(ctx, i, len(i.RootFS.Layers)); err != nil {
 		return nil, err
 	}
 	by := img.Config.Instructions()
@@ -195,7 +193,7 @@ func Open(ctx context.Context, ref string, o Options) (*image.Image, error) {
 		}
 		img.Layers = append(img.Layers, l)
 	}
-	img.Stream = func(ctx context.Context, visit func(image.Layer) error) error { return c.save(ctx, ref, o, img, visit) }
+	img.Stream = func(ctx context.Context, visit func(image.Layer) error) error { return c.save(ctx, i, o, img, visit) }
 	return img, nil
 }
 
@@ -205,13 +203,13 @@ func escape(ref string) string { return strings.ReplaceAll(url.PathEscape(ref), 
 // history returns the instructions, oldest first. The engine does not say which
 // made a layer; those without size are taken for the ones that did not, when
 // that leaves as many as there are layers.
-func (c *Client) history(ctx context.Context, ref string, layers int) ([]image.History, error) {
+func (c *Client) history(ctx context.Context, i *chosen, layers int) ([]image.History, error) {
 	var answer []struct {
 		CreatedBy string
 		Created   int64
 		Size      int64
 	}
-	if err := c.Get(ctx, "/images/"+escape(ref)+"/history", &answer); err != nil {
+	if err := c.Get(ctx, "/images/"+escape(i.name)+"/history"+i.query, &answer); err != nil {
 		return nil, err
 	}
 	full := 0
@@ -233,8 +231,8 @@ func (c *Client) history(ctx context.Context, ref string, layers int) ([]image.H
 }
 
 // save streams the image and completes what was known of it.
-func (c *Client) save(ctx context.Context, ref string, o Options, img *image.Image, visit func(image.Layer) error) error {
-	body, err := c.Stream(ctx, "/images/"+escape(ref)+"/get")
+func (c *Client) save(ctx context.Context, i *chosen, o Options, img *image.Image, visit func(image.Layer) error) error {
+	body, err := c.Stream(ctx, "/images/"+escape(i.name)+"/get"+i.query)
 	if err != nil {
 		return err
 	}
@@ -244,6 +242,11 @@ func (c *Client) save(ctx context.Context, ref string, o Options, img *image.Ima
 		return err
 	}
 	img.Config, img.Layers = saved.Config, saved.Layers
+	for _, d := range append([]sekisho.Digest{saved.Digest, saved.ID}, saved.Also...) { // an engine that keeps manifests tells no digest of the configuration
+		if d != "" && d != img.ID && !slices.Contains(img.Also, d) && len(i.Manifests) > 0 {
+			img.Also = append(img.Also, d)
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,81 @@ func TestOpen(t *testing.T) {
 	}
 	if !daemon.Has(t.Context(), "app", o) || daemon.Has(t.Context(), "lost", o) {
 		t.Error("Has is wrong")
+	}
+}
+
+// several answers as an engine whose image is an index of two platforms, and of
+// what was attested of one.
+func several(wrong string) http.Handler {
+	id := func(n int) string { return fmt.Sprintf("sha256:%064d", n) }
+	one := func(n int, kind, arch string) string {
+		return `{"ID":"` + id(n) + `","Available":true,"Kind":"` + kind + `","ImageData":{"Platform":{"os":"linux","architecture":"` + arch + `"}}}`
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /images/", func(w http.ResponseWriter, r *http.Request) {
+		arm := strings.Contains(r.URL.Query().Get("platform"), "arm64")
+		arch, is := "amd64", id(2)
+		if arm {
+			arch, is = "arm64", id(3)
+		}
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/get"):
+			io.WriteString(w, arch)
+		case strings.HasSuffix(r.URL.Path, "/history"):
+			io.WriteString(w, `[]`)
+		case r.URL.Query().Has("manifests"):
+			fmt.Fprintf(w, `{"Id":"%s","RepoDigests":["app@%s"],"Os":"linux","Architecture":"amd64","Manifests":[%s,%s,%s]}`, id(1), id(1), one(2, "image", "amd64"), one(3, "image", "arm64"), one(4, "attestation", "unknown"))
+		default:
+			if wrong != "" {
+				is = wrong
+			}
+			fmt.Fprintf(w, `{"Id":"%s","RepoDigests":["app@%s"],"Os":"linux","Architecture":"%s"}`, is, id(1), arch)
+		}
+	})
+	return mux
+}
+
+// TestIndex opens what stands below an index: the digests that are told are
+// those of what is read, never those of its neighbour.
+func TestIndex(t *testing.T) {
+	id := func(n int) sekisho.Digest { return sekisho.Digest(fmt.Sprintf("sha256:%064d", n)) }
+	for name, c := range map[string]struct {
+		ref, wrong string
+		platform   sekisho.Platform
+		want       []sekisho.Digest
+		streamed   string
+		fails      string
+	}{
+		"the engine's own":    {ref: "app", want: []sekisho.Digest{id(1), id(1), id(2)}, streamed: "amd64"},
+		"by platform":         {ref: "app", platform: sekisho.Platform{OS: "linux", Architecture: "arm64"}, want: []sekisho.Digest{id(3)}, streamed: "arm64"},
+		"by manifest":         {ref: string(id(1)) + "@" + string(id(3)), want: []sekisho.Digest{id(3)}, streamed: "arm64"},
+		"the own by manifest": {ref: string(id(1)) + "@" + string(id(2)), want: []sekisho.Digest{id(1), id(1), id(2)}, streamed: "amd64"},
+		"an attestation":      {ref: string(id(1)) + "@" + string(id(4)), fails: "no image sha256:"},
+		"another one":         {ref: string(id(1)) + "@" + string(id(9)), fails: "no image sha256:"},
+		"twice a platform":    {ref: string(id(1)) + "@" + string(id(3)), wrong: string(id(5)), fails: "the engine takes"},
+	} {
+		server := httptest.NewServer(several(c.wrong))
+		var got string
+		img, err := daemon.Open(t.Context(), c.ref, daemon.Options{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://"), Platform: c.platform, Save: saved(&got)})
+		if c.fails != "" {
+			if err == nil || !strings.Contains(err.Error(), c.fails) {
+				t.Errorf("%s: %v, want %q", name, err, c.fails)
+			}
+			server.Close()
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		digests := append([]sekisho.Digest{img.ID}, img.Also...)
+		if img.Digest != "" {
+			digests = append([]sekisho.Digest{img.Digest}, digests...)
+		}
+		slices.Sort(digests)
+		if err := img.Stream(t.Context(), func(image.Layer) error { return nil }); err != nil || got != c.streamed || !slices.Equal(slices.Compact(digests), slices.Compact(c.want)) {
+			t.Errorf("%s: %v, streamed %q, digests %v, want %v", name, err, got, digests, c.want)
+		}
+		server.Close()
 	}
 }
 

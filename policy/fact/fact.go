@@ -61,6 +61,11 @@ type Signature struct {
 	Identity string    `json:"identity,omitempty"` // of the certificate: an e-mail address or URI
 	Issuer   string    `json:"issuer,omitempty"`   // who vouches for the identity
 	Time     time.Time `json:"time,omitzero"`      // when it was made, as a log or timestamp proves
+	// Revocation tells whether the certificate was revoked: good, unknown or
+	// irrevocable; empty where nobody looks. Failed are the checks that failed and
+	// that the trust only logs, with commas between them.
+	Revocation string `json:"revocation,omitempty"`
+	Failed     string `json:"failed,omitempty"`
 }
 
 // Provenance says how an image was built (SLSA), from an attestation that was

@@ -123,6 +123,9 @@ type Signature struct {
 	Identity string    `cel:"identity"`
 	Issuer   string    `cel:"issuer"`
 	Time     time.Time `cel:"time"`
+
+	Revocation string `cel:"revocation"` // good, unknown, irrevocable; empty where nobody looks
+	Failed     string `cel:"failed"`     // checks that the trust only logs
 }
 
 // Provenance is a verified statement about the build.

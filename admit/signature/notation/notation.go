@@ -1,11 +1,14 @@
 // Package notation verifies signatures of the Notary Project (signature
 // specification 1.1) in JWS and COSE: an envelope and the digests that it may be
 // about go in, who signed comes out. Trust is certificates of authorities and
-// identities (trust store and trust policy specification). Nothing is fetched:
-// revocation is not asked for.
+// identities, and a level of verification (trust store and trust policy
+// specification). Whether a certificate was revoked is looked up in lists that
+// come in; nothing is fetched unless Online says so, and then only about
+// certificates for which a trusted authority vouches.
 package notation
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
@@ -35,8 +38,14 @@ const Max, maxCA = 4 << 20, 256
 
 // Trust says whose signatures count.
 type Trust struct {
-	CA         []*x509.Certificate
-	Identities []string // x509.subject: C=…, ST=…, O=… as in a trust policy, or "*" for all
+	CA               []*x509.Certificate // who vouches for signers (trust store ca)
+	SigningAuthority []*x509.Certificate // who vouches for signers and for when they signed (trust store signingAuthority)
+	TSA              []*x509.Certificate // who vouches for timestamps (trust store tsa); none: certificates count by today's date
+	AfterExpiry      bool                // a timestamp is asked for only once a certificate has expired (verifyTimestamp: afterCertExpiry)
+	CRLs             []*CRL              // lists of revoked certificates
+	Online           *Online             // who is asked about what no list tells; nil: nobody
+	Identities       []string            // x509.subject: C=…, ST=…, O=… as in a trust policy, or "*" for all
+	Level            Level
 }
 
 // ParseCA reads certificates in PEM.
@@ -59,20 +68,27 @@ func ParseCA(data []byte) (list []*x509.Certificate, err error) {
 
 // Signer is who signed, what and when.
 type Signer struct {
-	Subject string         // distinguished name of the signing certificate
-	Issuer  string         // of the authority that is trusted
-	Key     string         // sha256: fingerprint of the certificate's key
-	Time    time.Time      // as a signing authority vouches; else not known
-	Digest  sekisho.Digest // of what was signed
+	Subject    string         // distinguished name of the signing certificate
+	Issuer     string         // of the authority that is trusted
+	Key        string         // sha256: fingerprint of the certificate's key
+	Time       time.Time      // as a timestamp or a signing authority vouches; else not known
+	Digest     sekisho.Digest // of what was signed
+	Revocation string         // Good, Unknown, Irrevocable; empty when the level skips it
+	Failed     []string       // the checks that failed and that the level only logs
+	Logged     []string       // the same with their reasons
 }
 
-// Verify checks an envelope. now is for dates of certificates and of expiry.
-func (t *Trust) Verify(mediaType string, data []byte, of []sekisho.Digest, now time.Time) (s *Signer, err error) {
+// Verify checks an envelope. now is for dates of certificates, of expiry and of
+// lists of revoked certificates.
+func (t *Trust) Verify(ctx context.Context, mediaType string, data []byte, of []sekisho.Digest, now time.Time) (s *Signer, err error) {
 	defer func() { // what strangers write must not end a gate, whatever a library does with it
 		if p := recover(); p != nil {
 			s, err = nil, sekisho.Errorf(sekisho.Invalid, "signature: %v", p)
 		}
 	}()
+	if t.Level.Skip {
+		return nil, errors.New("not looked at: the level of verification is skip")
+	}
 	if len(data) > Max {
 		return nil, sekisho.Errorf(sekisho.Invalid, "signature: more than %d bytes", Max)
 	}
@@ -80,28 +96,80 @@ func (t *Trust) Verify(mediaType string, data []byte, of []sekisho.Digest, now t
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "signature: %w", err)
 	}
-	info := &content.SignerInfo
-	authority, err := signature.VerifyAuthenticity(info, t.CA)
-	if err != nil {
-		return nil, errors.New("no authority in the trust store vouches for the certificate")
-	}
 	digest, err := target(content.Payload, of)
 	if err != nil {
 		return nil, err
 	}
-	if err := dates(info, now); err != nil {
-		return nil, err
+	v := &verification{Trust: t, info: &content.SignerInfo, now: now, signer: &Signer{Digest: digest}}
+	return v.signer, v.run(ctx)
+}
+
+// verification is that of one envelope whose integrity holds.
+type verification struct {
+	*Trust
+	info      *signature.SignerInfo
+	now       time.Time
+	signer    *Signer
+	authentic bool                // an authority that is trusted vouches for the certificate
+	stamped   []*x509.Certificate // the chain of the timestamp, when one was verified
+}
+
+// run does every check as the level says.
+func (v *verification) run(ctx context.Context) error {
+	for _, c := range []struct {
+		name   string
+		action Action
+		check  func(context.Context) error
+	}{
+		{"authenticity", v.Level.Authenticity, v.authenticity},
+		{"expiry", v.Level.Expiry, v.expiry},
+		{"authentic_timestamp", v.Level.Timestamp, v.timestamp},
+		{"revocation", v.Level.Revocation, v.revocation},
+	} {
+		if c.action == Skip {
+			continue
+		}
+		err := c.check(ctx)
+		if err == nil {
+			continue
+		}
+		if c.action != Log || errors.Is(err, errRevoked) {
+			return err
+		}
+		v.signer.Failed, v.signer.Logged = append(v.signer.Failed, c.name), append(v.signer.Logged, c.name+": "+err.Error())
 	}
-	leaf := info.CertificateChain[0]
-	if err := t.trusts(leaf); err != nil {
-		return nil, err
+	return nil
+}
+
+// authenticity: an authority that is trusted vouches for the certificate, and
+// its holder is one whose signatures count. Who signed is known only then.
+func (v *verification) authenticity(context.Context) error {
+	store := v.CA
+	if v.info.SignedAttributes.SigningScheme == signature.SigningSchemeX509SigningAuthority {
+		store = v.SigningAuthority // of others' word for the time of signing nothing is believed
 	}
-	s = &Signer{Subject: leaf.Subject.String(), Issuer: authority.Subject.String(), Digest: digest,
-		Key: fmt.Sprintf("sha256:%x", sha256.Sum256(leaf.RawSubjectPublicKeyInfo))}
-	if info.SignedAttributes.SigningScheme == signature.SigningSchemeX509SigningAuthority {
-		s.Time = info.SignedAttributes.SigningTime.UTC()
+	authority, err := signature.VerifyAuthenticity(v.info, store)
+	if err != nil {
+		return errors.New("no authority in the trust store vouches for the certificate")
 	}
-	return s, nil
+	if err := nx509.ValidateCodeSigningCertChain(v.info.CertificateChain, &v.info.SignedAttributes.SigningTime); err != nil {
+		return fmt.Errorf("the chain of certificates: %w", err)
+	}
+	leaf := v.info.CertificateChain[0]
+	if err := v.trusts(leaf); err != nil {
+		return err
+	}
+	v.authentic = true
+	v.signer.Subject, v.signer.Issuer = leaf.Subject.String(), authority.Subject.String()
+	v.signer.Key = fmt.Sprintf("sha256:%x", sha256.Sum256(leaf.RawSubjectPublicKeyInfo))
+	return nil
+}
+
+func (v *verification) expiry(context.Context) error {
+	if e := v.info.SignedAttributes.Expiry; !e.IsZero() && v.now.After(e) {
+		return fmt.Errorf("the signature expired on %s", e.UTC().Format(time.DateOnly))
+	}
+	return nil
 }
 
 // parse reads and verifies the envelope; the library's own registry of forms
@@ -154,32 +222,13 @@ func target(p signature.Payload, of []sekisho.Digest) (sekisho.Digest, error) {
 	return doc.Target.Digest, nil
 }
 
-// dates checks expiry and the certificates' dates: at the signing time where a
-// signing authority is believed for it, else now.
-func dates(info *signature.SignerInfo, now time.Time) error {
-	attributes := &info.SignedAttributes
-	if !attributes.Expiry.IsZero() && now.After(attributes.Expiry) {
-		return fmt.Errorf("the signature expired on %s", attributes.Expiry.UTC().Format(time.DateOnly))
-	}
-	at := now
-	if attributes.SigningScheme == signature.SigningSchemeX509SigningAuthority {
-		at = attributes.SigningTime
-	}
-	for _, c := range info.CertificateChain {
-		if at.Before(c.NotBefore) || at.After(c.NotAfter) {
-			return fmt.Errorf("the certificate of %.200q is valid from %s to %s", c.Subject, c.NotBefore.UTC().Format(time.DateOnly), c.NotAfter.UTC().Format(time.DateOnly))
-		}
-	}
-	if err := nx509.ValidateCodeSigningCertChain(info.CertificateChain, &attributes.SigningTime); err != nil {
-		return fmt.Errorf("the chain of certificates: %w", err)
-	}
-	return nil
-}
-
 // Check reports whether the trust says whom it is for.
 func (t *Trust) Check() error {
-	if len(t.CA) == 0 || len(t.Identities) == 0 {
-		return sekisho.Errorf(sekisho.Invalid, `notation: want ca, and identities: ["x509.subject: C=…, ST=…, O=…"] or ["*"]`)
+	if len(t.CA)+len(t.SigningAuthority) == 0 || len(t.Identities) == 0 {
+		return sekisho.Errorf(sekisho.Invalid, `notation: want ca or signing_authority, and identities: ["x509.subject: C=…, ST=…, O=…"] or ["*"]`)
+	}
+	if t.AfterExpiry && len(t.TSA) == 0 {
+		return sekisho.Errorf(sekisho.Invalid, "notation: verify_timestamp is set and no authority of timestamps is trusted: want tsa")
 	}
 	for _, i := range t.Identities {
 		if i == "*" {

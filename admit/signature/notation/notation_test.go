@@ -38,7 +38,7 @@ func FuzzVerify(f *testing.F) {
 	trust := &Trust{CA: []*x509.Certificate{testhelper.GetECRootCertificate().Cert}, Identities: []string{"*"}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, form := range []string{"application/jose+json", "application/cose"} {
-			if s, err := trust.Verify(form, data, []sekisho.Digest{"sha256:aa"}, time.Unix(0, 0)); err == nil {
+			if s, err := trust.Verify(t.Context(), form, data, []sekisho.Digest{"sha256:aa"}, time.Unix(0, 0)); err == nil {
 				t.Errorf("%+v", s)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -48,8 +49,15 @@ type Identity struct {
 }
 
 type store struct {
-	CA         []string `yaml:"ca"` // files in PEM
-	Identities []string `yaml:"identities"`
+	CA               []string          `yaml:"ca"` // files in PEM
+	SigningAuthority []string          `yaml:"signing_authority"`
+	TSA              []string          `yaml:"tsa"`
+	CRL              []string          `yaml:"crl"` // files in PEM or DER
+	Online           bool              `yaml:"online"`
+	Identities       []string          `yaml:"identities"`
+	Level            string            `yaml:"level"`
+	Override         map[string]string `yaml:"override"`
+	VerifyTimestamp  string            `yaml:"verify_timestamp"`
 }
 
 type builder struct {
@@ -166,23 +174,53 @@ func Root(dir, name string, read Read) (*keyless.Verifier, error) {
 	return v, nil
 }
 
+// onlineWait is how long one answer of a network is waited for.
+const onlineWait = 5 * time.Second
+
 func (s *store) trust(dir string, read Read) (*notation.Trust, error) {
 	t := &notation.Trust{Identities: s.Identities}
-	if len(s.CA) > maxFiles || len(s.Identities) > maxIdentities {
+	if len(s.CA)+len(s.SigningAuthority)+len(s.TSA)+len(s.CRL) > maxFiles || len(s.Identities) > maxIdentities {
 		return nil, fmt.Errorf("notation: more than %d files or %d identities", maxFiles, maxIdentities)
 	}
-	for _, name := range s.CA {
-		data, err := read(beside(dir, name), key.MaxFile)
-		if err != nil {
-			return nil, fmt.Errorf("notation: %w", err)
-		}
-		list, err := notation.ParseCA(data)
-		if err != nil {
-			return nil, fmt.Errorf("notation: %s: %w", name, err)
-		}
-		t.CA = append(t.CA, list...)
+	var err error
+	if t.Level, err = notation.ParseLevel(s.Level, s.Override); err != nil {
+		return nil, err
+	}
+	switch s.VerifyTimestamp {
+	case "", "always":
+	case "after_cert_expiry":
+		t.AfterExpiry = true
+	default:
+		return nil, fmt.Errorf("notation: verify_timestamp %q: want always or after_cert_expiry", s.VerifyTimestamp)
+	}
+	if s.Online {
+		t.Online = notation.NewOnline(onlineWait)
+	}
+	err = errors.Join(
+		each(dir, s.CA, read, key.MaxFile, notation.ParseCA, &t.CA),
+		each(dir, s.SigningAuthority, read, key.MaxFile, notation.ParseCA, &t.SigningAuthority),
+		each(dir, s.TSA, read, key.MaxFile, notation.ParseCA, &t.TSA),
+		each(dir, s.CRL, read, notation.MaxCRL, notation.ParseCRL, &t.CRLs))
+	if err != nil {
+		return nil, err
 	}
 	return t, t.Check()
+}
+
+// each reads files beside dir and adds what is in them.
+func each[T any](dir string, names []string, read Read, limit int64, parse func([]byte) ([]T, error), into *[]T) error {
+	for _, name := range names {
+		data, err := read(beside(dir, name), limit)
+		if err != nil {
+			return fmt.Errorf("notation: %w", err)
+		}
+		list, err := parse(data)
+		if err != nil {
+			return fmt.Errorf("notation: %s: %w", name, err)
+		}
+		*into = append(*into, list...)
+	}
+	return nil
 }
 
 func beside(dir, name string) string {

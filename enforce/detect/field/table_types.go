@@ -26,7 +26,7 @@ func EventTypes() []EventType {
 		{"mkdirat", sekisho.EventMkdir, 1}, {"mkdir", sekisho.EventMkdir, 1}, {"rmdir", sekisho.EventRmdir, 1},
 		{"fchmodat", sekisho.EventChmod, 1}, {"chmod", sekisho.EventChmod, 1}, {"fchmod", sekisho.EventChmod, 1}, {"fchmodat2", sekisho.EventChmod, 1},
 		{"fchownat", sekisho.EventChown, 1}, {"chown", sekisho.EventChown, 1}, {"fchown", sekisho.EventChown, 1}, {"lchown", sekisho.EventChown, 1},
-		{"mount", sekisho.EventMount, 1}, {"umount2", sekisho.EventMount, 1}, {"umount", sekisho.EventMount, 1}, {"fsmount", sekisho.EventMount, 1}, {"move_mount", sekisho.EventMount, 1},
+		{"mount", sekisho.EventMount, 1}, {"umount", sekisho.EventMount, 1}, {"fsmount", sekisho.EventMount, 1}, {"move_mount", sekisho.EventMount, 1},
 		{"mmap", sekisho.EventMap, 1}, {"mprotect", sekisho.EventMap, 1},
 		{"connect", sekisho.EventConnect, 0},
 		{"accept4", sekisho.EventAccept, 1}, {"accept", sekisho.EventAccept, 1}, // without their calls the process is not known

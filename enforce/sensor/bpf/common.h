@@ -73,6 +73,11 @@ struct {
 /* Which programs these are: while new ones take over, old ones run too. */
 volatile const u32 generation = 1;
 
+#ifndef DIRECT
+/* Of a kernel stack, which ends in the registers, in bytes. */
+volatile const u32 thread_size = 16384;
+#endif
+
 /* OPAQUE keeps the compiler from moving a bound that the verifier has to see. */
 #define OPAQUE(v) asm volatile("" : "+r"(v))
 #define INLINE static __attribute__((always_inline, unused))

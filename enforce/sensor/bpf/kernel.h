@@ -259,6 +259,7 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
 	int pid;
 	int tgid;
 	struct task_struct *real_parent;
@@ -342,8 +343,26 @@ struct io_kiocb {
 	u8 opcode;
 };
 
+struct rb_node {
+	struct rb_node *rb_right;
+	struct rb_node *rb_left;
+};
+
+struct rb_root {
+	struct rb_node *rb_node;
+};
+
+struct mm_struct___before61 {
+	struct rb_root mm_rb;
+};
+
+struct vm_area_struct___before61 {
+	struct rb_node vm_rb;
+};
+
 struct vm_area_struct {
 	unsigned long vm_start;
+	unsigned long vm_end;
 	unsigned long vm_flags;
 	struct file *vm_file;
 };

@@ -389,11 +389,30 @@ struct pt_regs___arm64 {
 	s32 syscallno;
 } __attribute__((preserve_access_index));
 
+#ifdef DIRECT
+#define registers(t) ((void *)bpf_task_pt_regs(t))
+#else
+enum bpf_func_id {
+	BPF_FUNC_task_pt_regs = 175,
+};
+struct pt_regs {
+	unsigned long any;
+} __attribute__((preserve_access_index));
+
+/* registers are those of the process in user mode, which its call gave. */
+INLINE void *registers(struct task_struct *t)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) /* 5.15 */
+		return (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return L(t, stack) + thread_size - bpf_core_type_size(struct pt_regs);
+}
+#endif
+
 /* memory says whether a task is in a call that makes memory: the kernel looks
  * for SYS_ADMIN there only to count what is left for others. */
 INLINE bool memory(struct task_struct *t)
 {
-	void *regs = (void *)bpf_task_pt_regs(t);
+	void *regs = registers(t);
 
 	if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
 		s64 nr = BPF_CORE_READ((struct pt_regs___x86 *)regs, orig_ax);
@@ -411,7 +430,16 @@ INLINE bool memory(struct task_struct *t)
 SEC("tp_btf/cap_capable")
 int BPF_PROG(on_capable, void *cred, void *target, void *capable, int cap, int ret)
 {
-	if (cap == CAP_SYS_ADMIN && memory(bpf_get_current_task_btf()))
+	if (cap == CAP_SYS_ADMIN && memory(TASK()))
+		return 0;
+	return number_told(K_CAPABILITY, cap, ret);
+}
+
+/* The same at the function's end, where the tracepoint is not there yet. */
+SEC("fexit/cap_capable")
+int BPF_PROG(on_capable_exit, void *cred, void *target, int cap, unsigned int opts, int ret)
+{
+	if (cap == CAP_SYS_ADMIN && memory(TASK()))
 		return 0;
 	return number_told(K_CAPABILITY, cap, ret);
 }
@@ -421,3 +449,26 @@ int BPF_PROG(on_uring, struct io_kiocb *req)
 {
 	return number_told(K_IOURING, L(req, opcode), 0);
 }
+
+/* The tracepoint's older name, and its older arguments: the loader looks where
+ * the operation's number stands. */
+SEC("tp_btf/io_uring_submit_sqe")
+int on_uring_req(u64 *ctx)
+{
+	struct io_kiocb *req = (void *)ctx[0];
+	return number_told(K_IOURING, L(req, opcode), 0);
+}
+
+#ifndef DIRECT
+SEC("tp_btf/io_uring_submit_sqe")
+int on_uring_1(u64 *ctx)
+{
+	return number_told(K_IOURING, (u8)ctx[1], 0);
+}
+
+SEC("tp_btf/io_uring_submit_sqe")
+int on_uring_2(u64 *ctx)
+{
+	return number_told(K_IOURING, (u8)ctx[2], 0);
+}
+#endif

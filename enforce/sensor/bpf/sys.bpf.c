@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // System calls that somebody asked for, told when they return. One program
 // serves all of them; a table says where each call's arguments stand.
-#define SINCE512 /* system calls need 5.15 anyway */
+#ifndef OLDEST
+#define SINCE512
+#endif
 #include "common.h"
+
+/* OLDEST is for kernels before 5.17: what they lack is read from memory. */
+#ifdef OLDEST
+#define GLOBAL static __attribute__((noinline))
+#define CURRENT() TASK()
+#define T(t, f) L(t, f)
+#define REGISTERS(t) (L(t, stack) + thread_size - bpf_core_type_size(struct pt_regs))
+#else
+#define GLOBAL __attribute__((noinline)) /* verified once */
+#define CURRENT() bpf_get_current_task_btf()
+#define T(t, f) ((t)->f)
+#define REGISTERS(t) bpf_task_pt_regs(t)
+#endif
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
@@ -46,7 +61,7 @@ INLINE u64 arg(u64 *args, s8 i)
 
 INLINE void arguments(struct task_struct *t, u64 *args)
 {
-	struct pt_regs *r = (void *)bpf_task_pt_regs(t);
+	struct pt_regs *r = (void *)REGISTERS(t);
 #if defined(__TARGET_ARCH_x86)
 	R(&args[0], r, di);
 	R(&args[1], r, si);
@@ -221,7 +236,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 
 /* refused says whether an open that failed is told: what was not allowed, and
  * what bears a name that somebody asked for. */
-__attribute__((noinline)) int refused(struct scratch *s, u64 from, s64 ret)
+GLOBAL int refused(struct scratch *s, u64 from, s64 ret)
 {
 	u64 h = FNV_INIT;
 	u32 i, at = 0;
@@ -269,7 +284,7 @@ struct {
 
 /* message says whether a message that was sent or received is told: a peer once
  * a minute, and where somebody looks into messages, a few more. */
-__attribute__((noinline)) int message(struct call_event *e, u64 sock, u32 kind, u32 few)
+GLOBAL int message(struct call_event *e, u64 sock, u32 kind, u32 few)
 {
 	struct told_key k = {.sock = sock, .kind = kind};
 	struct told first = {.since = bpf_ktime_get_boot_ns(), .count = 1}, *t;
@@ -290,7 +305,7 @@ __attribute__((noinline)) int message(struct call_event *e, u64 sock, u32 kind, 
 }
 
 /* put_data copies the first bytes of a message. */
-__attribute__((noinline)) u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
+GLOBAL u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
 {
 	u64 iov[2] = {};
 	u32 most = how & 0xffff, msg = how >> 16; /* 1: in a msghdr, 2: in a mmsghdr */
@@ -341,12 +356,12 @@ int on_call(struct sys_exit_ctx *ctx)
 
 	if (!c || !d || !d->kind || d->kind >= K_MAX)
 		return 0;
-	t = bpf_get_current_task_btf();
+	t = CURRENT();
 	n = counter(d->kind);
 	ADD(n, seen);
-	if ((u32)t->tgid == c->self || (ret < 0 && (d->how & HOW_SUCCESS)))
+	if ((u32)T(t, tgid) == c->self || (ret < 0 && (d->how & HOW_SUCCESS)))
 		goto filtered;
-	identify_set(t->cgroups, c, &w);
+	identify_set(T(t, cgroups), c, &w);
 	if (!wanted(c, &w, d->kind))
 		goto filtered;
 	s = scratch();
@@ -403,7 +418,7 @@ int on_call(struct sys_exit_ctx *ctx)
 	if (d->fd != NOTHING)
 		e->fd = arg(args, d->fd);
 	at.t = t;
-	fs = t->fs;
+	fs = T(t, fs);
 	rootm = L(fs, root.mnt);
 	at.fs = fs;
 	at.rootd = L(fs, root.dentry);
@@ -487,12 +502,40 @@ struct mapped {
 	u32 exec;
 };
 
+#ifdef OLDEST
+/* find_vma goes down the tree of a process' memory: it holds no lock, so that
+ * a second thread that changes it meanwhile may hide a place. */
+static __attribute__((noinline)) int find_vma(struct task_struct *t, u64 addr, struct mapped *m)
+{
+	struct mm_struct___before61 *mm = (void *)L(t, mm);
+	struct rb_node *n = L(mm, mm_rb.rb_node);
+	int i;
+
+	for (i = 0; i < 48; i++) {
+		struct vm_area_struct *v = (void *)n - bpf_core_field_offset(struct vm_area_struct___before61, vm_rb);
+		if (!n)
+			break;
+		if (addr >= L(v, vm_end))
+			n = L(n, rb_right);
+		else if (addr < L(v, vm_start))
+			n = L(n, rb_left);
+		else {
+			m->file = L(v, vm_file);
+			m->exec = L(v, vm_flags) & 4;
+			return 0;
+		}
+	}
+	return -1;
+}
+#else
 static long on_vma(struct task_struct *t, struct vm_area_struct *vma, struct mapped *m)
 {
 	m->file = (void *)vma->vm_file;
 	m->exec = vma->vm_flags & 4;
 	return 0;
 }
+#define find_vma(t, addr, m) bpf_find_vma(t, addr, on_vma, m, 0)
+#endif
 
 /* real returns the file that the process named: an overlay maps the file of a
  * layer instead, on a mount of its own. */
@@ -513,7 +556,7 @@ INLINE struct path *real(struct file *f)
 INLINE int map_told(u64 addr, bool asked, u32 nr)
 {
 	struct config *c = conf();
-	struct task_struct *t = bpf_get_current_task_btf();
+	struct task_struct *t = CURRENT();
 	struct mapped m = {};
 	struct counter *n;
 	struct policy *p;
@@ -531,20 +574,20 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 
 	if (!c)
 		return 0;
-	identify_set(t->cgroups, c, &w);
+	identify_set(T(t, cgroups), c, &w);
 	if (!w.cg)
 		return 0; /* of containers only */
 	p = judging_policy(c, &w);
 	if (!p || (!(p->mode & M_KILL_MAP) && !(p->wants >> K_MAP & 1)))
 		return 0;
-	if (bpf_find_vma(t, addr, on_vma, &m, 0) || !m.file || !(asked || m.exec))
+	if (find_vma(t, addr, &m) || !m.file || !(asked || m.exec))
 		return 0;
 	n = counter(K_MAP);
 	ADD(n, seen);
 	path = CAST(path, real(m.file));
 	d = L(path, dentry);
 	at.t = t;
-	fs = t->fs;
+	fs = T(t, fs);
 	rootm = L(fs, root.mnt);
 	at.fs = fs;
 	at.rootd = L(fs, root.dentry);

@@ -1,0 +1,6 @@
+package main
+
+const (
+	finitModule = 313
+	memfdCreate = 319
+)

@@ -1,0 +1,6 @@
+package main
+
+const (
+	finitModule = 273
+	memfdCreate = 279
+)
