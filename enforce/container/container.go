@@ -19,6 +19,7 @@ import (
 const (
 	maxContainers = 16384
 	maxPending    = 1024
+	maxParents    = 16
 	maxFile       = 4 << 20 // bytes of one file of a runtime
 	maxTries      = 8       // to read the files of one container
 )
@@ -40,6 +41,7 @@ type Tracker struct {
 	pending map[string]string // bundle by id of a container that is being made
 	order   []string          // of pending, oldest first
 	places  map[string]place  // by id, of the same containers
+	parents []string          // directories that bundles were seen in
 	asks    chan *known
 }
 

@@ -73,6 +73,12 @@ func (t *Tracker) describe(k *known) {
 	if k.bundle == "" {
 		k.bundle = t.search(k.container.ID)
 	}
+	if k.bundle == "" { // its runtime's start was missed
+		if found, ok := t.shims()[k.container.ID]; ok {
+			t.expect(k.container.ID, found.bundle)
+			k.bundle, t.places[k.container.ID] = found.bundle, found.place
+		}
+	}
 	c := *k.container
 	s, err := t.spec(k.bundle)
 	if k.bundle == "" || err != nil {
@@ -81,6 +87,7 @@ func (t *Tracker) describe(k *known) {
 	if c.Started.IsZero() {
 		c.Started = t.o.Now().UTC()
 	}
+	t.parent(path.Dir(k.bundle))
 	c.Root = s.Root.Path
 	if !path.IsAbs(c.Root) {
 		c.Root = path.Join(k.bundle, c.Root)
@@ -108,7 +115,7 @@ func (t *Tracker) search(id string) string {
 	if strings.Contains(id, "/") || id == "." || id == ".." {
 		return ""
 	}
-	for _, dir := range bundles {
+	for _, dir := range slices.Concat(bundles, t.parents) {
 		for _, sub := range []string{"", "userdata"} {
 			b := path.Join("/", dir, id, sub)
 			if _, err := os.Stat(filepath.Join("/", t.o.Root, b, "config.json")); err == nil {
@@ -117,6 +124,17 @@ func (t *Tracker) search(id string) string {
 		}
 	}
 	return ""
+}
+
+// parent remembers a directory of bundles: those of other containers are beside.
+func (t *Tracker) parent(dir string) {
+	if slices.Contains(t.parents, dir) {
+		return
+	}
+	if len(t.parents) == maxParents {
+		t.parents = t.parents[1:]
+	}
+	t.parents = append(t.parents, dir)
 }
 
 func runtimeOf(bundle string) string {

@@ -79,7 +79,13 @@ func (t *Tracker) Unified() string {
 // Running finds the cgroups of containers that run already, with those below
 // them, and returns the container's own key of each cgroup's key.
 func (t *Tracker) Running() map[uint64]uint64 {
-	t.shims()
+	running := t.shims()
+	t.mu.Lock()
+	for id, s := range running {
+		t.expect(id, s.bundle)
+		t.places[id] = s.place
+	}
+	t.mu.Unlock()
 	found := map[uint64]uint64{}
 	for _, h := range t.hierarchies() {
 		inside, owner := "", uint64(0)
@@ -112,29 +118,45 @@ func (t *Tracker) Running() map[uint64]uint64 {
 	return found
 }
 
+// shimmed is what the process of a running shim tells.
+type shimmed struct {
+	bundle string
+	place  place
+}
+
+// hosts says whether a process sees the host's files: in a container anybody
+// can call himself a shim.
+func (t *Tracker) hosts(proc string) bool {
+	own, err := os.Readlink(filepath.Join(proc, "ns/mnt"))
+	if err != nil {
+		return false
+	}
+	first, err := os.Readlink(filepath.Join("/", t.o.Root, "proc/1/ns/mnt"))
+	return err == nil && own == first
+}
+
 // shims finds the bundles of running containers: a shim's working directory
 // is the bundle, and its command line has the id.
-func (t *Tracker) shims() {
+func (t *Tracker) shims() map[string]shimmed {
 	dir := filepath.Join("/", t.o.Root, "proc")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return
+		return nil
 	}
+	found := map[string]shimmed{}
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(dir, e.Name(), "cmdline"))
-		if err != nil || !strings.Contains(string(line), "shim") {
+		if err != nil || !strings.Contains(string(line), "shim") || !t.hosts(filepath.Join(dir, e.Name())) {
 			continue
 		}
 		args := strings.Split(string(line), "\x00")
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
-			t.mu.Lock()
-			t.expect(id, cwd)
-			t.places[id] = where
-			t.mu.Unlock()
+			found[id] = shimmed{cwd, where}
 		}
 	}
+	return found
 }
