@@ -312,9 +312,6 @@ func guarded(t *testing.T, yaml string) *guard {
 	go func() { defer close(read); g.read(out) }()
 	go func() { <-read; g.ended <- g.cmd.Wait() }()
 	t.Cleanup(g.stop)
-	if d := os.Getenv("KEEP"); d != "" {
-		t.Cleanup(func() { exec.Command("cp", "-r", g.dir, d).Run() })
-	}
 	g.eventually("the enforcer runs", func() bool {
 		st, err := enforce.ReadStatus(g.dir + "/state")
 		return err == nil && !st.Clean && strings.Contains(g.fail.String(), "the enforcer runs")

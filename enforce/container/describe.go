@@ -162,10 +162,12 @@ func mounts(s spec) []sekisho.Mount {
 }
 
 // dockerDirectory is where Docker keeps a container: the host side of its
-// /etc/hostname and /etc/resolv.conf.
+// /etc/hostname and /etc/resolv.conf, which are those of another container
+// when it shares that one's network.
 func dockerDirectory(s spec, id string) string {
 	for _, m := range s.Mounts {
-		if dir, _, ok := strings.Cut(m.Source, "/containers/"+id+"/"); ok && strings.HasPrefix(m.Destination, "/etc/") {
+		dir, rest, ok := strings.Cut(m.Source, "/containers/")
+		if owner, _, more := strings.Cut(rest, "/"); ok && more && hex64(owner) && strings.HasPrefix(m.Destination, "/etc/") {
 			return dir + "/containers/" + id
 		}
 	}
@@ -176,6 +178,7 @@ func dockerDirectory(s spec, id string) string {
 // of the image from its list of references.
 func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 	var v struct {
+		ID      string
 		Name    string
 		Image   sekisho.Digest
 		Created time.Time
@@ -187,7 +190,7 @@ func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 		MountPoints   map[string]struct{ Type, Source, Destination string }
 	}
 	data, err := t.read(dir + "/config.v2.json")
-	if err != nil || json.Unmarshal(data, &v) != nil {
+	if err != nil || json.Unmarshal(data, &v) != nil || v.ID != c.ID {
 		return false
 	}
 	c.Name, c.Image, c.ImageID, c.Labels = strings.TrimPrefix(v.Name, "/"), v.Config.Image, v.Image, v.Config.Labels

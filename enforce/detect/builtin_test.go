@@ -62,6 +62,16 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// dials is a connection of a process that is the parent of others.
+func dials(line string) *sekisho.Event {
+	e := tcp(away+"4444", line)
+	e.Process.ID = 77
+	return e
+}
+
+// childOf makes the parent of a program the process of dials.
+func childOf(e *sekisho.Event) { e.Process.Parent.ID = 77 }
+
 const below = " < worker < containerd-shim"
 
 func sockets(bits uint8) mod { return func(e *sekisho.Event) { e.Process.Sockets = bits } }
@@ -103,6 +113,7 @@ func executionPairs() map[string]pair {
 		"package-manager":              {exec("apk add curl" + below), exec("apk add curl < sh < runc < buildkitd")},
 		"package-manager-language":     {exec("python3 /usr/bin/pip install x" + below), exec("python3 manage.py runserver" + below)},
 		"compat-calls":                 {exec("worker32"+below, func(e *sekisho.Event) { e.Compat = true }), exec("worker" + below)},
+		"relayed-shell":                {exec("sh < relay"+below, childOf), exec("sh -c true < relay"+below, childOf)},
 		"masquerade":                   {exec("kworker/0:1 -c x"+below, func(e *sekisho.Event) { e.Process.Name = "kworker/0:1" }), exec("[ -f x ]"+below, exeAt("/usr/bin/["))},
 		"preload-environment":          {exec("ls"+below, env("LD_PRELOAD=/tmp/x.so")), exec("ruby x.rb"+below, env("LD_PRELOAD=/usr/lib/libjemalloc.so.2"))},
 	}
@@ -204,8 +215,11 @@ func TestBuiltIn(t *testing.T) {
 	for _, r := range set.Rules {
 		p, ok := all[r.Name]
 		before := []*sekisho.Event{}
-		if r.Name == "network-scan" {
+		switch r.Name {
+		case "network-scan":
 			before = scan(30)
+		case "relayed-shell":
+			before = []*sekisho.Event{dials("relay" + below)}
 		}
 		if !ok {
 			t.Errorf("%s has no test events", r.Name)

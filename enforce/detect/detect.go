@@ -249,6 +249,7 @@ func (s *Set) NewMatcher(users field.Users, host string) *Matcher {
 func (m *Matcher) Match(e *sekisho.Event) []int {
 	m.hits = m.hits[:0]
 	m.m.Context.Ports, m.m.Context.Hosts = m.scans.observe(e)
+	m.m.Context.Dialed = m.scans.dialed(e)
 	for _, i := range m.m.Match(e) {
 		m.hits = append(m.hits, m.set.index[i])
 	}

@@ -353,9 +353,16 @@ int climb(struct scratch *s)
 	for (i = 0; i < 80; i++)
 		if (step(s))
 			break;
-	if (s->pos >= BUF_PATH) {
-		s->walk[BUF_PATH - 1] = '/';
+	if (s->pos >= BUF_PATH) { /* the root, or a file that is in no directory, as a memfd */
+		struct dentry *d = CAST(dentry, s->dentry);
+		u32 len = G(d, d_name.len);
+
 		s->pos = BUF_PATH - 1;
+		if (len > 1 && len < 256) {
+			s->pos = BUF_PATH - 1 - (len & 255);
+			bpf_probe_read_kernel(&s->walk[(s->pos + 1) & (BUF_PATH - 1)], len & 255, G(d, d_name.name));
+		}
+		s->walk[s->pos & (BUF_PATH - 1)] = '/';
 	}
 	return i == 80 ? s->pos | 1 << 16 : s->pos;
 }
