@@ -5,6 +5,7 @@ package attacks_test
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func (a attack) do(t *testing.T, name, image string) (effect bool, out string) {
 	}
 	words := a.words
 	if words == nil {
-		words = []string{"timeout", "-s", "KILL", "30", "bash", "-c", a.script}
+		words = []string{"timeout", "-s", "KILL", "30", "bash", "-c", strings.ReplaceAll(a.script, "HOSTPID", strconv.Itoa(os.Getpid()))}
 	}
 	out, _ = shared.run(t, name, options, append([]string{image}, words...)...)
 	_, err := os.Stat(filepath.Join(shared.upper(t, name), "effect"))

@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 var errNeeds = errors.New("these tests need")
 
 // packages are what the services and attackers of the tests need in a Debian.
-const packages = "nginx-light postgresql redis-server cron logrotate python3-minimal perl nodejs netcat-traditional socat curl sudo openssh-client procps iproute2 libcap2-bin e2fsprogs"
+const packages = "nginx-light postgresql redis-server cron logrotate python3 perl nodejs netcat-traditional socat curl sudo openssh-client procps iproute2 libcap2-bin e2fsprogs"
 
 // rootScript makes the file system of all containers; it runs once, and its
 // result is kept in the user's cache.
@@ -273,10 +273,9 @@ type guard struct {
 	t     *testing.T
 	dir   string
 	cmd   *exec.Cmd
-	fail  lockedBuffer
+	fail  *lockedBuffer
 	mu    sync.Mutex
 	list  []enforce.Alert
-	seen  map[string]int // alerts of containers that were looked at
 	ended chan error
 }
 
@@ -300,23 +299,30 @@ func (l *lockedBuffer) String() string {
 // guarded starts the built binary as an enforcer of the host.
 func guarded(t *testing.T, yaml string) *guard {
 	t.Helper()
-	g := &guard{t: t, dir: t.TempDir(), ended: make(chan error, 1)}
-	must(t, os.WriteFile(g.dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\npin: false\ncanary: {every: 0s}\nmalware: {scan: false}\n"+yaml), 0o600))
+	g := &guard{t: t, dir: t.TempDir()}
+	t.Cleanup(g.stop)
+	g.begin(yaml)
+	return g
+}
+
+// begin starts it, or starts it again on the same state.
+func (g *guard) begin(yaml string) {
+	g.t.Helper()
+	must(g.t, os.WriteFile(g.dir+"/enforce.yaml", []byte("state: state\nprofiles: profiles\npin: false\ncanary: {every: 0s}\nmalware: {scan: false}\n"+yaml), 0o600))
+	g.ended, g.fail = make(chan error, 1), &lockedBuffer{}
 	g.cmd = exec.Command(shared.program, "enforce", "run", "--json", "--config", g.dir+"/enforce.yaml")
-	g.cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+shared.socket)
-	g.cmd.Stderr = &g.fail
+	g.cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+shared.socket, "SEKISHO_NO_WATCHDOG=1", "GOTRACEBACK=all") // a machine that builds at the same time is slow, not dead
+	g.cmd.Stderr = g.fail
 	out, err := g.cmd.StdoutPipe()
-	must(t, err)
-	must(t, g.cmd.Start())
+	must(g.t, err)
+	must(g.t, g.cmd.Start())
 	read := make(chan struct{})
 	go func() { defer close(read); g.read(out) }()
 	go func() { <-read; g.ended <- g.cmd.Wait() }()
-	t.Cleanup(g.stop)
 	g.eventually("the enforcer runs", func() bool {
 		st, err := enforce.ReadStatus(g.dir + "/state")
 		return err == nil && !st.Clean && strings.Contains(g.fail.String(), "the enforcer runs")
 	})
-	return g
 }
 
 func (g *guard) stop() {
@@ -378,7 +384,7 @@ func (g *guard) eventually(what string, holds func() bool) {
 }
 
 func within(d time.Duration, holds func() bool) bool {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(d)
 	for !holds() {

@@ -50,7 +50,7 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 	}
 	host, port := e.Net.Remote.Addr(), e.Net.Remote.Port()
 	if p := e.Process; p != nil && !host.IsLoopback() {
-		s.dials[p.ID%scanEntries] = dial{p.ID, e.Time}
+		*s.dial(p.ID) = dial{p.ID, e.Time}
 	}
 	id := e.Container.ID
 	ports = s.count(e.Time, target{container: id, host: host}, target{port: port})
@@ -61,6 +61,10 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 	return ports, s.count(e.Time, t, target{host: host})
 }
 
+// dial is where a process's last connection stands; the low bits of an
+// identity are a CPU's number.
+func (s *scans) dial(process uint64) *dial { return &s.dials[process>>10%scanEntries] }
+
 // dialed says whether the parent of a process connected to another host within
 // the last minute.
 func (s *scans) dialed(e *sekisho.Event) bool {
@@ -68,7 +72,7 @@ func (s *scans) dialed(e *sekisho.Event) bool {
 		return false
 	}
 	id := e.Process.Parent.ID
-	d := s.dials[id%scanEntries]
+	d := s.dial(id)
 	return d.process == id && id != 0 && e.Time.Sub(d.at) < scanWindow
 }
 

@@ -33,7 +33,7 @@ func EventTypes() []EventType {
 		{"listen", sekisho.EventListen, 0}, {"bind", sekisho.EventListen, 1},
 		{"sendto", sekisho.EventSend, 0}, {"sendmsg", sekisho.EventSend, 0}, {"sendmmsg", sekisho.EventSend, 0},
 		{"recvfrom", sekisho.EventReceive, 1}, {"recvmsg", sekisho.EventReceive, 1}, {"recvmmsg", sekisho.EventReceive, 1},
-		{"socket", sekisho.EventSocket, 0}, {"dns", sekisho.EventDNS, 0},
+		{"socket", sekisho.EventSocket, 1}, {"dns", sekisho.EventDNS, 0},
 		{"dup2", sekisho.EventDup, 1}, {"dup", sekisho.EventDup, 1}, {"dup3", sekisho.EventDup, 1},
 		{"setuid", sekisho.EventSetuid, 1}, {"setresuid", sekisho.EventSetuid, 1}, {"setreuid", sekisho.EventSetuid, 1},
 		{"capable", sekisho.EventCapability, 0},

@@ -420,6 +420,7 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksy
 #define SB_KERNMOUNT (1UL << 22)
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
+#define S_IFBLK 0060000
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10

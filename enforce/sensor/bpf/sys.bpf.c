@@ -219,7 +219,20 @@ static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 	return bpf_map_lookup_elem(&names, &h) != NULL;
 }
 
-INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
+/* notable says whether the opening of a file is told whatever its name is: of
+ * disks, and of files that another mount namespace has. */
+INLINE bool notable(struct task_struct *t, struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+	s64 ns = (s64)L(mount, mnt_ns), own = (s64)L(t, nsproxy, mnt_ns);
+
+	if ((L(f, f_inode, i_mode) & S_IFMT) == S_IFBLK)
+		return true;
+	return ns && ns != -22 && ns != own; /* -22: a mount of the kernel's own, as of pipes */
+}
+
+INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f, struct task_struct *t)
 {
 	if (flags & O_PATH)
 		return false;
@@ -227,7 +240,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 		return opens & 1;
 	if (opens & 4)
 		return true;
-	return (opens & 2) && listed(s, L(f, f_path.dentry));
+	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
 #define EPERM 1
@@ -389,7 +402,7 @@ int on_call(struct sys_exit_ctx *ctx)
 				goto filtered;
 		} else {
 			f = file_of(t, ret);
-			if (!f || !open_wanted(opens, e->flags, s, f))
+			if (!f || (d->path != NOTHING && !open_wanted(opens, e->flags, s, f, t))) /* by its handle: always */
 				goto filtered;
 		}
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
@@ -458,8 +471,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			e->path = lens[1];
 		}
 	}
-	if (d->kind == K_CONNECT && e->family != AF_UNIX)
-		goto filtered; /* the hooks below the call tell it */
+	if ((d->kind == K_CONNECT && e->family != AF_UNIX) || (d->kind == K_SOCKET && (e->number == AF_INET || e->number == AF_INET6)))
+		goto filtered; /* the hooks below the calls tell it */
 	if (d->path2 != NOTHING) {
 		if (d->how & HOW_RAW)
 			off = put_text(s, off, arg(args, d->path2), &e->path2);
