@@ -1,6 +1,9 @@
 package sekisho
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Results of a decision, and the modes of a policy beside Audit.
 const (
@@ -45,6 +48,25 @@ type Decision struct {
 	Reasons    []Reason        `json:"reasons"`    // all of them, never the first only
 	Controls   []ControlResult `json:"controls"`   // what every control said, also those that passed
 	Exceptions []ExceptionUse  `json:"exceptions"` // that concern the target, in force or not
+}
+
+// Denial is what stops the target: the policies that deny it, and their reasons.
+// Those of policies that only warn or note are left out.
+func (d *Decision) Denial() (policies []string, reasons []Reason) {
+	for _, p := range d.Policies {
+		if p.Result == Deny {
+			policies = append(policies, p.Name)
+		}
+	}
+	for _, r := range d.Reasons {
+		if r.Effect != Note && (len(policies) == 0 || slices.Contains(policies, r.Policy)) {
+			reasons = append(reasons, r)
+		}
+	}
+	if len(policies) == 0 { // a decision without policies, of --fail-on
+		policies = []string{d.Policy}
+	}
+	return policies, reasons
 }
 
 // PolicyResult is what one policy said.

@@ -82,6 +82,7 @@ type Event struct {
 	GID    uint32     `json:"gid,omitempty"`
 	Number int64      `json:"number,omitempty"`
 	Origin string     `json:"origin,omitempty"` // of the file
+	Reason string     `json:"reason,omitempty"` // why it was denied, or the process killed: drift, or what the profile does not have
 	Target int        `json:"target,omitempty"` // pid
 	Digest Digest     `json:"digest,omitempty"` // of an executable's content
 	Net    *EventConn `json:"net,omitempty"`

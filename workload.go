@@ -1,6 +1,9 @@
 package sekisho
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Container is a running container, or one that ran, as a host sees it.
 type Container struct {
@@ -18,6 +21,7 @@ type Container struct {
 	Workload    Workload          `json:"workload"`
 	Privileged  bool              `json:"privileged,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"`
+	Resolvers   []netip.Addr      `json:"resolvers,omitempty"` // name servers that its runtime gave it
 	Started     time.Time         `json:"started,omitzero"`
 }
 

@@ -29,23 +29,25 @@ const admitConfigName = "/etc/sekisho/admit.yaml"
 // admitConfig is admit.yaml: what every gate of this machine stands on. Paths
 // are relative to the file.
 type admitConfig struct {
-	Policies    []string `yaml:"policies"`    // files, or names of ready-made ones
-	Exceptions  string   `yaml:"exceptions"`  // a file
-	VEX         []string `yaml:"vex"`         // files and directories of statements
-	Facts       string   `yaml:"facts"`       // the directory of what is known about images
-	Audit       string   `yaml:"audit"`       // the directory of the audit log
-	Database    string   `yaml:"database"`    // the directory of the advisory database
-	Signatures  []string `yaml:"signatures"`  // malware signatures beside our own
-	Trust       string   `yaml:"trust"`       // a file: whose signatures count
-	Approvers   string   `yaml:"approvers"`   // a file: who may approve
-	Attested    string   `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older, as 24h
-	Verify      string   `yaml:"verify"`      // how often what was signed is verified anew; 10m when left out
-	Deadline    string   `yaml:"deadline"`    // of one decision, as 2s
-	OnError     string   `yaml:"on_error"`    // deny or allow: what a gate says when it cannot work at all
-	Scan        *bool    `yaml:"scan"`        // images that nobody knows are scanned; true when left out
-	Language    string   `yaml:"language"`    // of what people are told
-	Environment string   `yaml:"environment"` // of this machine or cluster
-	Insecure    bool     `yaml:"insecure"`    // registries may speak plain HTTP
+	Policies    []string `yaml:"policies"`     // files, or names of ready-made ones
+	Exceptions  string   `yaml:"exceptions"`   // a file
+	VEX         []string `yaml:"vex"`          // files and directories of statements
+	VEXAttached bool     `yaml:"vex_attached"` // statements beside images too, when somebody in trust has signed them
+	Facts       string   `yaml:"facts"`        // the directory of what is known about images
+	Audit       string   `yaml:"audit"`        // the directory of the audit log
+	Database    string   `yaml:"database"`     // the directory of the advisory database
+	Signatures  []string `yaml:"signatures"`   // malware signatures beside our own
+	Trust       string   `yaml:"trust"`        // a file: whose signatures count
+	Approvers   string   `yaml:"approvers"`    // a file: who may approve
+	Attested    string   `yaml:"attested"`     // a scan that somebody in trust attested is taken when it is no older, as 24h
+	Verify      string   `yaml:"verify"`       // how often what was signed is verified anew; 10m when left out
+	Deadline    string   `yaml:"deadline"`     // of one decision, as 2s
+	APIGate     bool     `yaml:"api_gate"`     // a gate at the API judges new pods: an approval that ended stops them there, not on the node
+	OnError     string   `yaml:"on_error"`     // deny or allow: what a gate says when it cannot work at all
+	Scan        *bool    `yaml:"scan"`         // images that nobody knows are scanned; true when left out
+	Language    string   `yaml:"language"`     // of what people are told
+	Environment string   `yaml:"environment"`  // of this machine or cluster
+	Insecure    bool     `yaml:"insecure"`     // registries may speak plain HTTP
 
 	name     string // of the file
 	deadline time.Duration
@@ -153,6 +155,9 @@ func (c *admitConfig) complete(a *app) (err error) {
 		if c.attested, err = time.ParseDuration(c.Attested); err != nil || c.attested <= 0 || c.Trust == "" {
 			return sekisho.Errorf(sekisho.Usage, "%s: attested %q: want a duration, as 24h, and trust", c.name, c.Attested)
 		}
+	}
+	if c.VEXAttached && c.Trust == "" {
+		return errUnsignedVEX
 	}
 	c.verify = verifyEvery
 	if c.Verify != "" {

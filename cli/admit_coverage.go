@@ -15,8 +15,10 @@ import (
 	"sekisho"
 	"sekisho/admit/coverage"
 	"sekisho/audit"
+	"sekisho/enforce/container"
 	"sekisho/image/containerd"
 	"sekisho/image/daemon"
+	"sekisho/image/storage"
 	"sekisho/store"
 )
 
@@ -106,15 +108,15 @@ func judgements(c *admitConfig) (*coverage.Log, error) {
 // running lists the containers of the engines that are named, or of those that
 // are there. What both know is Docker's.
 func (a *app) running(ctx context.Context, f *coverageFlags, r *coverageReport) (list []coverage.Container, err error) {
-	ask := map[string]func(context.Context) ([]coverage.Container, error){"docker": a.runningDocker, "containerd": a.runningContainerd}
+	ask := map[string]func(context.Context) ([]coverage.Container, error){"docker": a.runningDocker, "containerd": a.runningContainerd, "cri-o": a.runningStored}
 	engines := f.engines
 	if len(engines) == 0 {
-		engines = []string{"docker", "containerd"}
+		engines = []string{"docker", "containerd", "cri-o"}
 	}
 	seen := map[string]bool{}
 	for _, e := range engines {
 		if ask[e] == nil {
-			return nil, sekisho.Errorf(sekisho.Usage, "--engine %s: want docker or containerd", e)
+			return nil, sekisho.Errorf(sekisho.Usage, "--engine %s: want docker, containerd or cri-o", e)
 		}
 		more, err := ask[e](ctx)
 		if err != nil {
@@ -190,6 +192,33 @@ func (a *app) runningContainerd(ctx context.Context) (list []coverage.Container,
 			c.Name = strings.Trim(i.Labels["io.kubernetes.pod.namespace"]+"/"+i.Labels["io.kubernetes.pod.name"]+"/"+i.Labels["io.kubernetes.container.name"], "/")
 		}
 		list = append(list, c)
+	}
+	return list, nil
+}
+
+// runningStored lists the containers of CRI-O: those that have control groups
+// now. Their images it reads where CRI-O keeps them.
+func (a *app) runningStored(context.Context) (list []coverage.Container, err error) {
+	t := container.New(container.Options{Now: a.clockOf()})
+	t.Running()
+	for _, x := range t.List() {
+		if x.Runtime != "cri-o" {
+			continue
+		}
+		c := coverage.Container{Engine: "cri-o", Namespace: x.Workload.Namespace, ID: x.ID, Name: strings.Trim(x.Workload.Pod+"/"+x.Name, "/"), Image: x.Image, Digests: []sekisho.Digest{}}
+		c.Started, _ = time.Parse(time.RFC3339Nano, x.Labels["io.kubernetes.cri-o.Created"]) // it is made a moment before it starts
+		c.Sandbox = x.Labels["io.kubernetes.cri-o.ContainerType"] == "sandbox"
+		if i, err := storage.Identify(x.ID, a.storageOptions(sekisho.Platform{})); err == nil {
+			c.Digests = append(c.Digests, i.Digests...)
+		} else if x.ImageID != "" {
+			c.Digests = append(c.Digests, x.ImageID)
+		} else {
+			c.Problem = err.Error()
+		}
+		list = append(list, c)
+	}
+	if len(list) == 0 {
+		return nil, sekisho.Errorf(sekisho.Unavailable, "no container of CRI-O runs here")
 	}
 	return list, nil
 }

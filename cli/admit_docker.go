@@ -249,21 +249,16 @@ const maxSaid = 5
 // sayDecision words a denial for one line: by which policies, why, what to do.
 func sayDecision(d *sekisho.Decision, texts *i18n.Printer) string {
 	format.Describe(&sekisho.Report{Decision: d}, texts)
-	out, said := "", 0
-	for _, x := range d.Reasons {
-		if x.Effect == sekisho.Note {
-			continue
-		}
-		if said++; said > maxSaid {
-			continue
-		}
+	policies, reasons := d.Denial()
+	out := ""
+	for _, x := range reasons[:min(len(reasons), maxSaid)] {
 		out += "; " + x.Message
 		if x.Fix != "" {
 			out += " → " + x.Fix
 		}
 	}
-	if said > maxSaid {
-		out += "; " + texts.Text("cli.admit.more", "count", said-maxSaid)
+	if len(reasons) > maxSaid {
+		out += "; " + texts.Text("cli.admit.more", "count", len(reasons)-maxSaid)
 	}
-	return visible("sekisho: " + texts.Text("cli.denied", "count", said, "policy", d.Policy) + out)
+	return visible("sekisho: " + texts.Text("cli.denied", "count", len(reasons), "policy", strings.Join(policies, ", ")) + out)
 }

@@ -117,8 +117,11 @@ func (a *app) reporter() func(string, error) {
 
 // webhookGate makes the gate ready.
 func (a *app) webhookGate(c *webhook.Config) (*gate, error) {
-	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX,
+	shared := &admitConfig{Policies: c.Policies, Exceptions: c.Exceptions, Facts: c.Facts, Audit: c.Audit, Database: c.Database, Signatures: c.Signatures, VEX: c.VEX, VEXAttached: c.VEXAttached,
 		Trust: c.Trust, Approvers: c.Approvers, attested: c.Attested, verify: cmp.Or(c.Verify, verifyEvery), plain: c.Resolve.Insecure}
+	if c.VEXAttached && c.Trust == "" {
+		return nil, errUnsignedVEX
+	}
 	if c.Attested < 0 || c.Attested > 0 && c.Trust == "" || c.Verify < 0 || c.Verify > 0 && c.Verify < time.Second {
 		return nil, sekisho.Errorf(sekisho.Usage, "attested and verify: want durations, as 24h and 10m; attested goes with trust")
 	}

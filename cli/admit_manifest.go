@@ -40,6 +40,8 @@ func (a *app) admitManifestCommand(shared *admitFlags) *cobra.Command {
 	flags.StringVar(&f.Failure, "failure", "fail", t("cli.flag.install_failure"))
 	flags.StringArrayVar(&f.Open, "open", []string{"kube-system"}, t("cli.flag.install_open"))
 	flags.StringArrayVar(&f.Exempt, "exempt", nil, t("cli.flag.install_exempt"))
+	flags.StringVar(&f.Storage, "storage", "", t("cli.flag.install_storage"))
+	flags.StringVar(&f.StorageClass, "storage-class", "", t("cli.flag.install_storage_class"))
 	flags.StringVar(&f.URL, "url", "", t("cli.flag.install_url"))
 	flags.StringVar(&f.ca, "ca", "", t("cli.flag.install_ca"))
 	return cmd

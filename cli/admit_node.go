@@ -14,6 +14,7 @@ import (
 	"sekisho/admit/nri"
 	"sekisho/audit"
 	"sekisho/image/containerd"
+	"sekisho/image/storage"
 )
 
 // nodeSocketName is where the gates of a node ask.
@@ -68,15 +69,30 @@ const nriDeadline = 1800 * time.Millisecond
 
 // nri is the plugin of the Node Resource Interface over this process's gate.
 func (a *app) nri(g *gate, socket string) nri.Options {
-	return nri.Options{Socket: socket, OnError: g.config.OnError, Deadline: min(g.config.deadline, nriDeadline), Text: g.texts.Text, Tell: a.note, Every: time.Second,
+	return nri.Options{Socket: socket, APIGate: g.config.APIGate, OnError: g.config.OnError, Deadline: min(g.config.deadline, nriDeadline), Text: g.texts.Text, Tell: a.note, Every: time.Second,
 		Ask: func(ctx context.Context, q admit.Question) (node.Answer, error) { return g.decideNode(ctx, q), nil },
-		Lookup: func(ctx context.Context, name string) (nri.Image, error) {
+		Lookup: func(ctx context.Context, runtime, name string) (nri.Image, error) {
+			if runtime == nri.CRIO {
+				return a.stored(name)
+			}
 			i, err := containerd.Lookup(ctx, name, containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"), Namespace: kubernetesSpace})
 			if err != nil {
 				return nri.Image{}, err
 			}
 			return nri.Image{Digest: i.Digests[0], Source: "containerd/" + kubernetesSpace + ":" + name}, nil
 		}}
+}
+
+// stored looks an image up in the files of CRI-O.
+func (a *app) stored(name string) (nri.Image, error) {
+	i, err := storage.Lookup(name, a.storageOptions(sekisho.Platform{}))
+	if err != nil {
+		return nri.Image{}, err
+	}
+	if len(i.Digests) == 0 {
+		return nri.Image{}, sekisho.Errorf(sekisho.Corrupt, "the storage tells no digest of image %s", name)
+	}
+	return nri.Image{Digest: i.Digests[0], Source: "storage:" + name}, nil
 }
 
 // kubernetesSpace is containerd's namespace for Kubernetes.

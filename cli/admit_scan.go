@@ -68,7 +68,7 @@ func (s *scanner) Scan(ctx context.Context, reference string, digest sekisho.Dig
 
 // exactly is the target that can only be the image of a digest.
 func exactly(reference string, digest sekisho.Digest, scheme string) string {
-	for _, known := range []string{"registry", "docker", "containerd"} {
+	for _, known := range []string{"registry", "docker", "containerd", "storage"} {
 		if rest, ok := strings.CutPrefix(reference, known+":"); ok {
 			scheme, reference = known, rest
 			break
@@ -80,6 +80,8 @@ func exactly(reference string, digest sekisho.Digest, scheme string) string {
 			return "docker:" + reference + "@" + string(digest)
 		}
 		return "docker:" + string(digest)
+	case "storage":
+		return "storage:" + string(digest)
 	case "containerd":
 		return "containerd:" + reference // containerd knows images by name only; what came is compared
 	}
@@ -137,6 +139,7 @@ func (a *app) learn(ctx context.Context, target string, c *admitConfig, f *scanF
 	if err != nil {
 		return nil, nil, fmt.Errorf("scan %s: %w", target, err)
 	}
+	f.vexAttached, f.policy.trust = c.VEXAttached && strings.HasPrefix(report.Target.Reference, "registry:"), c.Trust
 	if err := a.statements(ctx, report, f); err != nil {
 		return nil, nil, err
 	}

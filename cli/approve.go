@@ -110,6 +110,11 @@ func (a *app) desk(ctx context.Context, ref string, f *approveFlags) (*desk, err
 		return nil, err
 	}
 	i, scan, err := r.Scan()
+	if sekisho.KindOf(err) == sekisho.NotFound {
+		if other, from, others := r.Scanned(set.Scanners); others == nil {
+			i, scan, err = other, from, nil
+		}
+	}
 	if err == nil {
 		r.Fill(&i, set.Levels)
 		d.facts, d.scan = &i, scan

@@ -29,6 +29,7 @@ type enforceFlags struct {
 	interval   time.Duration
 	json       bool
 	killDrift  bool
+	probe      bool // try everything
 }
 
 // enforceCommand holds what watches the containers of this host.
@@ -84,7 +85,7 @@ func (f *enforceFlags) listen() (*sensor.Sensor, *container.Tracker, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	o := sensor.Options{Containers: container.New(container.Options{}), Default: p}
+	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Probe: f.probe}
 	if f.host {
 		o.Host = p
 	}
@@ -123,17 +124,18 @@ func (f *enforceFlags) bound(ctx context.Context) (context.Context, context.Canc
 
 func (a *app) enforceProbe(f *enforceFlags) error {
 	f.kinds = []string{"all"}
-	f.host = true
+	f.host, f.probe = true, true
 	s, _, err := f.listen()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	features := s.Try(sensor.Modes) // what profiles can ask for too
 	if f.json {
-		return json.NewEncoder(a.Stdout).Encode(map[string]any{"schema": "sekisho.probe/v1", "features": s.Features()})
+		return json.NewEncoder(a.Stdout).Encode(map[string]any{"schema": "sekisho.probe/v1", "features": features})
 	}
 	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	for _, x := range s.Features() {
+	for _, x := range features {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", x.Name, a.texts.Text("enforce.state."+strings.ReplaceAll(x.State, " ", "_")), x.Why)
 	}
 	return w.Flush()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"sekisho/enforce"
 	"sekisho/enforce/canary"
 	"sekisho/enforce/evidence"
+	"sekisho/enforce/sensor"
 	"sekisho/enforce/settings"
 )
 
@@ -30,7 +32,13 @@ func (a *app) enforceCanaryCommand(f *enforcerFlags) *cobra.Command {
 // canaryActorCommand is what runs in the throw-away container.
 func (a *app) canaryActorCommand() *cobra.Command {
 	return &cobra.Command{Use: "canary-actor", Hidden: true, Args: usageArgs(cobra.MaximumNArgs(1)), RunE: func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 && args[0] == canary.Ran {
+		switch {
+		case len(args) == 1 && args[0] == canary.Ran:
+			return &status{canary.RanStatus()}
+		case len(args) == 1 && args[0] == canary.Wrote:
+			if err := canary.TryWrite(); canary.Refused(err) {
+				return &status{canary.RefusedStatus}
+			}
 			return &status{canary.RanStatus()}
 		}
 		return canary.Act(cmd.Context(), a.Stdout)
@@ -69,7 +77,7 @@ func (a *app) enforceCanary(ctx context.Context, f *enforcerFlags) error {
 }
 
 func canaryKey(attempt string) string {
-	return map[string]string{canary.Drift: "drifted_executable", canary.Connection: "forbidden_connection", canary.Write: "forbidden_write"}[attempt]
+	return strings.ReplaceAll(attempt, " ", "_")
 }
 
 // fly lets a canary try. The enforcer knows the container by a name that only
@@ -97,9 +105,26 @@ func (a *app) fly(ctx context.Context, s *settings.Settings) []enforce.Proof {
 	if h := a.Getenv("DOCKER_HOST"); h != "" {
 		env = append(env, "DOCKER_HOST="+h)
 	}
-	list := canary.Fly(ctx, canary.Options{Name: name, Docker: []string{"docker"}, Env: env, Binary: self, Actor: []string{"enforce", "canary-actor"}, Enabled: map[string]bool{canary.Drift: true}, Now: time.Now})
+	list := canary.Fly(ctx, canary.Options{Name: name, Docker: []string{"docker"}, Env: env, Binary: self, Actor: []string{"enforce", "canary-actor"}, Enabled: a.claimed(s), Now: time.Now})
 	if err := enforce.WriteProofs(s.State, list); err != nil {
 		return fail(err)
+	}
+	return list
+}
+
+// claimed are the attempts that the enforcer of this state says it can stop;
+// all where none ran yet.
+func (a *app) claimed(s *settings.Settings) map[string]bool {
+	features := map[string]string{}
+	if st, err := enforce.ReadStatus(s.State); err == nil {
+		features = st.Features
+	}
+	list := map[string]bool{canary.Drift: true}
+	for attempt, needs := range map[string]string{canary.Process: "exec", canary.Connection: "connect IPv4", canary.Write: "call openat"} {
+		list[attempt] = !strings.HasPrefix(features[needs], sensor.NotSupported)
+	}
+	if !settings.On(s.Syscalls) {
+		list[canary.Write] = false
 	}
 	return list
 }

@@ -54,7 +54,7 @@ func (a *app) enforcerCommands() []*cobra.Command {
 	run := &cobra.Command{Use: "run", Short: a.texts.Text("cli.enforce.run"), Long: a.texts.Text("cli.enforce.run.long"), Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.enforceRun(cmd.Context(), f) }}
 	run.Flags().BoolVar(&f.json, "json", false, a.texts.Text("cli.flag.enforce_json"))
-	list := []*cobra.Command{run, a.enforceStatusCommand(f), a.enforceQueryCommand(f), a.enforceCasesCommand(f), a.enforceProfileCommand(f), a.enforceReleaseCommand(f), a.enforceCanaryCommand(f)}
+	list := []*cobra.Command{run, a.enforceStatusCommand(f), a.enforceQueryCommand(f), a.enforceCasesCommand(f), a.enforceProfileCommand(f), a.enforceReleaseCommand(f), a.enforceUnpinCommand(f), a.enforceCanaryCommand(f)}
 	for _, c := range list {
 		c.PersistentFlags().StringVar(&f.config, "config", "", a.texts.Text("cli.flag.enforce_config"))
 	}
@@ -105,12 +105,15 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer k.Close()
+	if s.Pin == "" { // what an enforcer with other settings left
+		_, _ = sensor.Unpin(settings.PinDir(s.State))
+	}
 	log, err := evidence.Open(evidenceDir(s), evidence.Options{MaxBytes: int64(s.Evidence.Size), SegmentBytes: min(16<<20, int64(s.Evidence.Size)/8)})
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
+	o := enforce.Options{Settings: s, Sensor: k, Log: log, Rules: rules, Drift: judge, Host: host, Features: k.Features(), Observed: k.Observed(), Logger: slog.New(slog.NewTextHandler(a.Stderr, nil)), Alert: a.alertPrinter(f.json)}
 	if err := a.enforceParts(ctx, s, host, &o); err != nil {
 		return err
 	}
@@ -133,6 +136,7 @@ func (a *app) enforceRun(ctx context.Context, f *enforcerFlags) error {
 		return err
 	}
 	defer stop()
+	defer a.tellPinned(s)
 	a.keepEnforcing()
 	return a.serve(ctx, s, e)
 }
@@ -257,7 +261,7 @@ const maxNames = 4000 // that the kernel's table holds
 // sensorOptions ask the kernel for what profiles, drift and rules need, and
 // nothing more.
 func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
-	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
+	p := sensor.Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect, sekisho.EventSend, sekisho.EventListen, sekisho.EventDNS, sekisho.EventCapability, sekisho.EventIOUring}}
 	var calls []string
 	if settings.On(s.Syscalls) {
 		p.Kinds = append(p.Kinds, sekisho.EventMap)
@@ -289,7 +293,7 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	names = slices.Compact(names)
 	o := sensor.Options{Containers: container.New(container.Options{}), Default: p, Host: sensor.Policy{}, Syscalls: calls, Names: names[:min(len(names), maxNames)]}
 	o.Pins, o.State = string(s.Pin), s.State
-	o.Loss = sensor.Loss{After: time.Duration(s.LossAfter), Open: s.OnLoss == settings.LossOpen, Strict: s.Deny.OnTimeout == "deny"}
+	o.Loss = sensor.Loss{Host: true, After: time.Duration(s.LossAfter), Open: s.OnLoss == settings.LossOpen, Strict: s.Deny.OnTimeout == "deny"}
 	if set.Uses("proc.env") || set.Uses("proc.aenv") {
 		o.Env = 4096
 	}

@@ -23,6 +23,7 @@ import (
 	"sekisho"
 	"sekisho/enforce"
 	"sekisho/enforce/evidence"
+	"sekisho/enforce/sensor"
 	"sekisho/enforce/settings"
 )
 
@@ -49,12 +50,10 @@ func (a *app) enforceStatus(f *enforcerFlags) error {
 		return err
 	}
 	now := time.Now()
-	away := now.Sub(st.Alive) > stale || st.Clean
+	away := now.Sub(st.Alive) > stale || st.Clean || s.Pin != "" && sensor.Abandoned(string(s.Pin))
 	if away {
-		for i := range st.Containers {
-			if st.Containers[i].State == enforce.Enforcing {
-				st.Containers[i].State, st.Containers[i].Why = enforce.Open, "enforcer away since "+st.Alive.Format(time.RFC3339)
-			}
+		if err := a.lookAway(s, st); err != nil {
+			return err
 		}
 	}
 	if f.json {
@@ -69,6 +68,7 @@ func (a *app) printStatus(st *enforce.Status, away bool) error {
 	t := a.texts.Text
 	if away {
 		fmt.Fprintln(a.Stdout, t("enforce.status.away", "since", st.Alive.Format(time.RFC3339)))
+		a.printPinned(st.Pinned)
 	} else {
 		fmt.Fprintln(a.Stdout, t("enforce.status.runs", "since", st.Started.Format(time.RFC3339), "events", fmt.Sprint(st.Events)))
 	}
@@ -82,7 +82,7 @@ func (a *app) printStatus(st *enforce.Status, away bool) error {
 		if key := "enforce.mode." + mode; a.texts.Has(key) {
 			mode = t(key)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", visible(cmp.Or(c.Name, c.ID[:min(12, len(c.ID))])), mode, a.effective(c.State), visible(c.Profile), c.Alerts, visible(c.Why))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", visible(cmp.Or(c.Name, c.ID[:min(12, len(c.ID))])), mode, a.effective(c.State), a.stopWords(c.Stops), visible(c.Profile), c.Alerts, visible(c.Why))
 	}
 	for _, p := range st.Proofs {
 		fmt.Fprintln(w, t("enforce.status.proof", "attempt", t("enforce.canary."+strings.ReplaceAll(p.Attempt, " ", "_")), "state", a.effective(p.State), "time", p.Time.Format(time.RFC3339), "detail", visible(p.Detail)))
@@ -97,11 +97,23 @@ func (a *app) printStatus(st *enforce.Status, away bool) error {
 	}
 	for _, g := range st.Gaps[max(0, len(st.Gaps)-5):] {
 		fmt.Fprintln(w, t("enforce.status.gap", "from", g.From.Format(time.RFC3339), "to", g.To.Format(time.RFC3339)))
+		if g.Outlived != nil {
+			fmt.Fprintln(w, t("enforce.status.gap_classes", "held", visible(strings.Join(g.Held, ", ")), "open", visible(strings.Join(g.Open, ", "))))
+		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(st.Broken)) {
 		fmt.Fprintln(w, visible(st.Broken[path]))
 	}
 	return w.Flush()
+}
+
+// stopWords are the words for what the kernel stops in a container.
+func (a *app) stopWords(kinds []string) string {
+	words := make([]string, 0, len(kinds))
+	for _, k := range kinds {
+		words = append(words, a.texts.Text("enforce.stop."+k))
+	}
+	return cmp.Or(strings.Join(words, ","), "-")
 }
 
 // effective is the word for an effective state.

@@ -181,13 +181,8 @@ func (f *filter) verdict(r *sekisho.Report, texts *i18n.Printer) error {
 	if r.Decision == nil || r.Decision.Result != sekisho.Deny {
 		return nil
 	}
-	count := 0
-	for _, x := range r.Decision.Reasons {
-		if x.Effect != sekisho.Note {
-			count++
-		}
-	}
-	return sekisho.Errorf(sekisho.Denied, "%s", texts.Text("cli.denied", "count", count, "policy", r.Decision.Policy))
+	policies, reasons := r.Decision.Denial()
+	return sekisho.Errorf(sekisho.Denied, "%s", texts.Text("cli.denied", "count", len(reasons), "policy", strings.Join(policies, ", ")))
 }
 
 // exceptionsName is the file that is read when none is named.

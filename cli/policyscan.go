@@ -18,6 +18,7 @@ import (
 
 // policyFlags say what a target is judged by, and as what.
 type policyFlags struct {
+	signed      bool // --trust is for statements too, which need no policy
 	policies    []string
 	as          string
 	environment string
@@ -58,7 +59,7 @@ type judge struct {
 // judge reads what the flags name. Without policies it is nil.
 func (a *app) judge(f *policyFlags, accepted *exception.File, now time.Time) (*judge, error) {
 	if len(f.policies) == 0 {
-		if f.as != "" || f.environment != "" || len(f.evidence) > 0 || f.trust != "" || f.approvers != "" {
+		if f.as != "" || f.environment != "" || len(f.evidence) > 0 || f.trust != "" && !f.signed || f.approvers != "" {
 			return nil, sekisho.Errorf(sekisho.Usage, "--as, --environment, --evidence, --trust and --approvers go with --policy")
 		}
 		return nil, nil

@@ -17,6 +17,7 @@ import (
 	"sekisho/admit/runtime"
 	"sekisho/i18n"
 	"sekisho/image/containerd"
+	"sekisho/image/storage"
 )
 
 // runtimeConfigName is read by the gate in a runtime's place.
@@ -49,7 +50,7 @@ func runtimeMain(ctx context.Context, p Process, args []string) int {
 		call, _ := runtime.Parse(args)
 		return a.refuse(call, "sekisho: "+a.texts.Text("runtime.failed", "error", err))
 	}
-	g := &runtime.Gate{Config: c, Text: a.texts.Text, Containerd: atContainerd(c.Containerd), Ask: a.asker(c)}
+	g := &runtime.Gate{Config: c, Text: a.texts.Text, Containerd: atContainerd(c.Containerd), Storage: inStorage(c.Storage), Ask: a.asker(c)}
 	call, message := g.Check(ctx, args)
 	if message != "" {
 		return a.refuse(call, message)
@@ -108,6 +109,20 @@ func (a *app) asker(c *runtime.Config) func(context.Context, admit.Question) (no
 		}
 		defer g.Close()
 		return g.decideNode(ctx, q), nil
+	}
+}
+
+// inStorage looks into the files of CRI-O and Podman.
+func inStorage(roots []string) runtime.Storage {
+	return func(id string) (*runtime.Image, error) {
+		i, err := storage.Identify(id, storage.Options{Roots: roots})
+		if err != nil {
+			return nil, err
+		}
+		if len(i.Digests) == 0 {
+			return nil, errors.New("the storage tells no digest of image " + i.Reference)
+		}
+		return &runtime.Image{Reference: i.Reference, Digest: i.Digests[0], Source: "storage:" + i.Reference, Name: i.Name, Namespace: i.Namespace, Pod: i.Pod}, nil
 	}
 }
 

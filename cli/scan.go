@@ -122,6 +122,7 @@ func (a *app) scan(ctx context.Context, target string, f *scanFlags) error {
 	if err != nil {
 		return err
 	}
+	f.policy.signed = f.vexAttached
 	judge, err := a.judge(&f.policy, accepted, now)
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ import (
 	"sekisho/image/registry"
 	"sekisho/image/rootfs"
 	"sekisho/image/single"
+	"sekisho/image/storage"
 	"sekisho/scan/sbom"
 )
 
@@ -43,7 +44,7 @@ type source struct {
 }
 
 // schemes are the words before the colon of a target.
-var schemes = []string{"archive", "oci", "docker", "containerd", "registry", "dir", "container", "sbom", "file", "git"}
+var schemes = []string{"archive", "oci", "docker", "containerd", "storage", "registry", "dir", "container", "sbom", "file", "git"}
 
 func clock() time.Time { return time.Now() }
 
@@ -109,6 +110,8 @@ func (a *app) openImage(ctx context.Context, scheme, rest string, platform sekis
 		return daemon.Open(ctx, rest, a.dockerOptions(platform))
 	case "container":
 		return a.openContainer(ctx, rest, platform, f)
+	case "storage":
+		return storage.Open(rest, a.storageOptions(platform))
 	case "containerd":
 		return containerd.Open(ctx, rest, a.containerdOptions(platform, f))
 	}
@@ -117,6 +120,12 @@ func (a *app) openImage(ctx context.Context, scheme, rest string, platform sekis
 
 func (a *app) containerdOptions(platform sekisho.Platform, f sourceFlags) containerd.Options {
 	return containerd.Options{Address: a.Getenv("CONTAINERD_ADDRESS"), Namespace: cmp.Or(f.namespace, a.Getenv("CONTAINERD_NAMESPACE")), Platform: platform}
+}
+
+// storageOptions say where CRI-O and Podman keep images: SEKISHO_STORAGE has
+// directories, with colons between them.
+func (a *app) storageOptions(platform sekisho.Platform) storage.Options {
+	return storage.Options{Roots: filepath.SplitList(a.Getenv("SEKISHO_STORAGE")), Platform: platform}
 }
 
 // openContainer asks containerd where the user speaks of it, and where there

@@ -17,6 +17,7 @@ import (
 	"sekisho/admit/signature"
 	"sekisho/admit/signature/envelope"
 	"sekisho/admit/signature/predicate"
+	"sekisho/admit/signature/vuln"
 	"sekisho/image/archive"
 	"sekisho/image/layout"
 	"sekisho/image/oci"
@@ -198,6 +199,13 @@ func kindOf(v *signature.Verified) string {
 	return cmp.Or(predicate.Kind(v.Predicate), v.Predicate)
 }
 
+func predicateOf(v *signature.Verified) []byte {
+	if v.Statement == nil {
+		return nil
+	}
+	return v.Statement.Predicate
+}
+
 func (a *app) showVerified(name string, r *signature.Result) error {
 	t := a.texts.Text
 	var out strings.Builder
@@ -217,6 +225,9 @@ func (a *app) showVerified(name string, r *signature.Result) error {
 		}
 		if v.Revocation != "" {
 			who += " " + t("signature.verify.revocation."+v.Revocation)
+		}
+		if found, err := vuln.Read(predicateOf(v)); err == nil && kindOf(v) == "vuln" {
+			who += " " + t("signature.verify.scanned", "scanner", found.URI, "time", found.Time.Format(time.RFC3339), "count", len(found.Findings))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t("signature.verify.ok"), kindOf(v), v.Form, oneLine(who))
 		for _, failed := range v.Logged {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -118,7 +119,7 @@ func (a *app) statements(ctx context.Context, r *sekisho.Report, f *scanFlags) e
 		return sekisho.Errorf(sekisho.Usage, "--vex: %w", err)
 	}
 	if f.vexAttached {
-		if err := a.attachedStatements(ctx, r, set, f.source.insecure); err != nil {
+		if err := a.attachedStatements(ctx, r, set, f.policy.trust, f.source.insecure); err != nil {
 			return err
 		}
 	}
@@ -128,26 +129,61 @@ func (a *app) statements(ctx context.Context, r *sekisho.Report, f *scanFlags) e
 	return nil
 }
 
-// attachedStatements adds what lies beside the image in its registry. Other
-// documents that lie there are passed over.
-func (a *app) attachedStatements(ctx context.Context, r *sekisho.Report, set *vex.Set, insecure bool) error {
+// errUnsignedVEX is that a gate should hear statements of which nobody says
+// whose count.
+var errUnsignedVEX = sekisho.Errorf(sekisho.Usage, "vex_attached goes with trust: only statements that are signed by somebody in it are heard")
+
+// attachedStatements adds what lies beside the image in its registry and is
+// signed by somebody in trust.yaml: whoever may push to a repository may say what
+// they like. Other documents that lie there are passed over, those that nobody
+// trusted has signed are told.
+func (a *app) attachedStatements(ctx context.Context, r *sekisho.Report, set *vex.Set, trustFile string, insecure bool) error {
 	ref, ok := strings.CutPrefix(r.Target.Reference, "registry:")
 	if !ok || r.Target.Digest == "" {
 		return sekisho.Errorf(sekisho.Usage, "--vex-attached: %s is not in a registry", r.Target.Reference)
 	}
+	v, err := a.voucher(trustFile, "", insecure)
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return sekisho.Errorf(sekisho.Usage, "--vex-attached wants --trust FILE: only statements that are signed by somebody in it are heard")
+	}
+	p, err := v.about(ctx, ref, r.Target.Platform, r.Target.Digest)
+	if err != nil {
+		return err
+	}
+	heard := 0
+	for _, x := range p.signed.Verified {
+		if x.Statement == nil {
+			continue
+		}
+		d, err := vex.Read(x.Where, x.Statement.Predicate)
+		switch {
+		case errors.Is(err, vex.ErrOther):
+		case err != nil:
+			set.Problems = append(set.Problems, sekisho.Problem{Path: "--vex-attached", Message: strings.TrimPrefix(err.Error(), x.Where+": ")})
+		default:
+			set.Add(d)
+			heard++
+		}
+	}
+	return a.unheard(ctx, r, set, ref, insecure, heard)
+}
+
+// unheard tells of statements beside the image that were not heard.
+func (a *app) unheard(ctx context.Context, r *sekisho.Report, set *vex.Set, ref string, insecure bool, heard int) error {
 	list, err := registry.Attached(ctx, ref, r.Target.Digest, vex.MediaTypes(), registry.Options{Insecure: insecure})
 	if err != nil {
 		return err
 	}
 	for _, x := range list {
-		d, err := vex.Read(x.Name, x.Data)
-		switch {
-		case errors.Is(err, vex.ErrOther):
-		case err != nil:
-			set.Problems = append(set.Problems, sekisho.Problem{Path: x.Name, Message: "VEX: " + err.Error()})
-		default:
-			set.Add(d)
+		if _, err := vex.Read(x.Name, x.Data); err == nil {
+			heard--
 		}
+	}
+	if heard < 0 {
+		set.Problems = append(set.Problems, sekisho.Problem{Path: "--vex-attached", Message: fmt.Sprintf("not heard: %d documents signed by nobody in --trust", -heard)})
 	}
 	return nil
 }

@@ -30,14 +30,15 @@ type voucher struct {
 	trust    *trust.Set
 	people   *approval.People
 	insecure bool
-	plain    []string // patterns of registries without TLS
+	plain    []string      // patterns of registries without TLS
+	age      time.Duration // how old a scan may be that others attested, to be taken; 0 takes none
 }
 
 // voucher is what a gate's configuration names.
 func (c *admitConfig) voucher(a *app) (*voucher, error) {
 	v, err := a.voucher(c.Trust, c.Approvers, c.Insecure)
 	if v != nil {
-		v.plain = c.plain
+		v.plain, v.age = c.plain, c.attested
 	}
 	return v, err
 }
@@ -183,11 +184,14 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	if err != nil {
 		return fmt.Errorf("verify what was signed: %w", err)
 	}
-	before := *i
+	before := *i // lists are replaced, never changed
 	for _, d := range p.place.subject.Digests[1:] {
 		if !slices.Contains(i.Indexes, d) && len(i.Indexes) < maxIndexes {
 			i.Indexes = append(slices.Clone(i.Indexes), d)
 		}
+	}
+	if err := p.newer(ctx, i); err != nil {
+		return err
 	}
 	p.fill(i)
 	kept := !slices.ContainsFunc(digests, func(d sekisho.Digest) bool { return facts.Version(d) == "" })
@@ -196,6 +200,71 @@ func (v *voucher) vouch(ctx context.Context, facts *store.Facts, reference strin
 	}
 	_, err = facts.Keep(i, digests...)
 	return err
+}
+
+// scan is the newest scan that was attested and is no older than age: one of our
+// own, else another scanner's whose word counts, with what the image's
+// configuration says.
+func (p *proof) scan(ctx context.Context, now time.Time, age time.Duration) (fact.Image, bool, error) {
+	i, _, err := p.signed.Scan()
+	if err == nil && i.Scanned != nil && now.Sub(*i.Scanned) <= age {
+		return i, true, nil
+	}
+	i, _, err = p.signed.Scanned(p.trust.Scanners)
+	if err != nil || now.Sub(*i.Scanned) > age {
+		return i, false, nil // why stands in what verify shows
+	}
+	return i, true, p.place.configuration(ctx, &i)
+}
+
+// maxConfiguration bounds an image's configuration in bytes.
+const maxConfiguration = 8 << 20
+
+// configuration sets what the configuration of the image's manifest says.
+func (b *beside) configuration(ctx context.Context, i *fact.Image) error {
+	var manifest oci.Document
+	if err := json.Unmarshal(b.subject.Manifests[0], &manifest); err != nil || manifest.Config.Digest == "" {
+		return sekisho.Errorf(sekisho.Invalid, "%s: its manifest names no configuration", i.Digest)
+	}
+	data, err := b.source.Blob(ctx, manifest.Config, maxConfiguration)
+	if err != nil {
+		return err
+	}
+	var config struct {
+		Created string            `json:"created"`
+		Config  sekisho.RunConfig `json:"config"`
+	}
+	if err := json.Unmarshal(data, &config); err != nil {
+		return sekisho.Errorf(sekisho.Invalid, "%s: its configuration: %w", i.Digest, err)
+	}
+	i.ID = manifest.Config.Digest
+	i.Configured(&config.Config, config.Created)
+	return nil
+}
+
+// newer puts a scan that somebody trusted has attested since in the place of what
+// is known: so a gate without a scanner learns what became known, and approvals
+// lapse by it.
+func (p *proof) newer(ctx context.Context, i *fact.Image) error {
+	if p.signed == nil || p.age <= 0 {
+		return nil
+	}
+	now, err := p.app.now()
+	if err != nil {
+		return err
+	}
+	fresh, ok, err := p.scan(ctx, now, p.age)
+	switch {
+	case err != nil || !ok:
+		return err
+	case i.Scanned != nil && !fresh.Scanned.After(*i.Scanned):
+		return nil // not newer than what is known
+	case fresh.Scanner != nil && i.Scanner == nil && i.Scanned != nil && now.Sub(*i.Scanned) <= p.age:
+		return nil // a scan of our own knows more
+	}
+	fresh.ID, fresh.ScannedAs, fresh.Indexes, fresh.TagImmutable, fresh.Evidence = cmp.Or(i.ID, fresh.ID), i.ScannedAs, i.Indexes, i.TagImmutable, i.Evidence
+	*i = fresh
+	return nil
 }
 
 // maxIndexes bounds the indexes that are remembered of an image.
@@ -241,9 +310,9 @@ func (v *voucher) attested(ctx context.Context, facts *store.Facts, reference st
 	if err != nil {
 		return false, err
 	}
-	i, _, err := p.signed.Scan()
-	if err != nil || i.Scanned == nil || now.Sub(*i.Scanned) > age {
-		return false, nil // none, or too old: the image is scanned
+	i, ok, err := p.scan(ctx, now, age)
+	if err != nil || !ok {
+		return false, err // none, or too old: the image is scanned
 	}
 	i.ScannedAs = name // where it is now, not where it was scanned
 	p.fill(&i)

@@ -105,7 +105,7 @@ func service(t *testing.T, env map[string]string, args ...string) (stop func()) 
 	go func() {
 		lines := bufio.NewScanner(r)
 		for lines.Scan() {
-			if strings.Contains(lines.Text(), "serving") {
+			if strings.Contains(lines.Text(), "serving") || strings.Contains(lines.Text(), "guarding") {
 				ready <- true
 			} else {
 				fmt.Fprintln(os.Stderr, lines.Text())

@@ -389,7 +389,7 @@ func TestPolicyOfOneContainer(t *testing.T) {
 		}
 	}
 	x := e.await("the guarded container", of("guarded", sekisho.EventExec))
-	must(t, e.Assign(x.Container.ID, 3))
+	must(t, e.Assign(x.Container.ID, 3, nil))
 	script := "/bin/busybox cp /bin/actor /x; /x touch /witness"
 	if err := engine(s.env, "exec", "guarded", "/bin/busybox", "sh", "-c", script); err == nil {
 		t.Error("drift ran in the guarded container")

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sekisho"
+	"sekisho/policy/fact"
 )
 
 // TestRuntimeGate puts the gate in the runtime's place of a real engine, by its
@@ -24,7 +27,7 @@ func runtimeGate(t *testing.T) {
 	must(t, err)
 	must(t, os.MkdirAll(dir+"/bin", 0o755))
 	must(t, os.WriteFile(dir+"/bin/runc", data, 0o755))
-	for name, text := range map[string]string{"admit.yaml": gateConfig, "policy.yaml": gatePolicy,
+	for name, text := range map[string]string{"admit.yaml": strings.Replace(gateConfig, "policy.yaml", "policy.yaml, approved.yaml", 1), "policy.yaml": gatePolicy, "approved.yaml": approvedPolicy,
 		"runtime.yaml": fmt.Sprintf("runtime: %[1]s/bin/runc.sekisho-real\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ndeadline: 30s\n", dir),
 		"daemon.json":  daemonJSON(`"shutdown-timeout": 5, "runtimes": {"other": {"path": "/bin/false"}}`)} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
@@ -72,6 +75,7 @@ func runtimeGate(t *testing.T) {
 		t.Errorf("audit: %s", out)
 	}
 	gateUnasked(t, g)
+	gateLapsed(t, g)
 	stop()
 	g.denied(t, "the gate cannot decide, so the start is denied", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 	g.allowed(t, "exec", "live", "/bin/busybox", "true") // what runs is not hurt
@@ -94,6 +98,34 @@ func runtimeGate(t *testing.T) {
 	if out, err := exec.Command(dir+"/bin/runc", "--version").CombinedOutput(); err != nil || !strings.Contains(string(out), "runc version") {
 		t.Errorf("the runtime is not back: %v %s", err, out)
 	}
+}
+
+const approvedPolicy = `name: approved
+mode: deny
+scope: {images: [approved]}
+controls:
+  - {control: approval}
+`
+
+// gateLapsed lets a container run by an approval that lapses while it does.
+func gateLapsed(t *testing.T, g *guarded) {
+	t.Helper()
+	g.load(t, map[string][]string{"approved:1.0": {"y"}})
+	g.denied(t, "denied by approved", "run", "--rm", "--network=none", "approved:1.0", "/bin/busybox", "true")
+	id := sekisho.Digest(strings.TrimSpace(g.allowed(t, "image", "inspect", "--format", "{{.Id}}", "approved:1.0")))
+	a := fact.Approval{Author: "alice", Approver: "carol", Time: time.Now().Add(-time.Hour), Until: time.Now().AddDate(0, 0, 30)}
+	lapse(t, g.dir+"/facts", id, a)
+	g.allowed(t, "run", "-d", "--name", "held", "--network=none", "approved:1.0")
+	a.Lapsed = "CVE-2026-9999 musl KEV"
+	lapse(t, g.dir+"/facts", id, a)
+	g.denied(t, "CVE-2026-9999", "run", "--rm", "--network=none", "approved:1.0", "/bin/busybox", "true")
+	g.allowed(t, "restart", "--time", "0", "held")
+	must(t, os.WriteFile(g.dir+"/approved.yaml", []byte(strings.Replace(approvedPolicy, "control: approval", "control: approval, running: stop", 1)), 0o600))
+	until(t, "a policy that stops what runs is in force", func() bool {
+		ok, out := g.docker("restart", "--time", "0", "held")
+		return !ok && strings.Contains(out, "CVE-2026-9999")
+	})
+	g.allowed(t, "rm", "-f", "held")
 }
 
 // gateUnasked starts containers that nobody asks the engine's API for: of a

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -38,7 +39,7 @@ func notary(ts *testscript.TestScript, _ bool, args []string) {
 	ref, err := name.NewDigest(args[0], name.Insecure)
 	ts.Check(err)
 	data, leaf := ca.Sign(sekisho.Digest(ref.DigestStr()), notaryca.Signing{From: now.Add(-20 * time.Hour), To: now.Add(-time.Hour), Stamper: tsa, Points: []string{"http://crl.example.com"}})
-	refer(ts, ref, "application/vnd.cncf.notary.signature", notaryca.Signing{}.MediaType(), data)
+	ts.Check(refer(ref, "application/vnd.cncf.notary.signature", notaryca.Signing{}.MediaType(), data))
 	of := tsa.Revokes(nil)
 	for file, list := range map[string][]byte{"none.crl": ca.Revokes(nil), "revoked.crl": ca.Revokes(nil, notaryca.Row(leaf, time.Time{})), "later.crl": ca.Revokes(nil, notaryca.Row(leaf, now.Add(-2*time.Hour)))} {
 		both := append(pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: list}), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: of})...)
@@ -49,20 +50,21 @@ func notary(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // refer puts a blob beside an image, as a referrer.
-func refer(ts *testscript.TestScript, image name.Digest, artifactType, mediaType string, data []byte) {
+func refer(image name.Digest, artifactType, mediaType string, data []byte) error {
 	desc, err := remote.Get(image)
-	ts.Check(err)
-	layer := static.NewLayer(data, types.MediaType(mediaType))
-	ts.Check(remote.WriteLayer(image.Context(), layer))
-	empty := static.NewLayer([]byte("{}"), "application/vnd.oci.empty.v1+json")
-	ts.Check(remote.WriteLayer(image.Context(), empty))
+	if err != nil {
+		return err
+	}
+	const emptyType = "application/vnd.oci.empty.v1+json"
 	describe := func(m string, b []byte) v1.Descriptor {
 		return v1.Descriptor{MediaType: types.MediaType(m), Size: int64(len(b)), Digest: v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(b))}}
 	}
 	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "artifactType": artifactType,
-		"config": describe("application/vnd.oci.empty.v1+json", []byte("{}")), "layers": []v1.Descriptor{describe(mediaType, data)}, "subject": desc.Descriptor})
-	ts.Check(err)
-	ts.Check(remote.Put(image.Context().Digest(describe("", manifest).Digest.String()), raw(manifest)))
+		"config": describe(emptyType, []byte("{}")), "layers": []v1.Descriptor{describe(mediaType, data)}, "subject": desc.Descriptor})
+	return errors.Join(err,
+		remote.WriteLayer(image.Context(), static.NewLayer(data, types.MediaType(mediaType))),
+		remote.WriteLayer(image.Context(), static.NewLayer([]byte("{}"), emptyType)),
+		remote.Put(image.Context().Digest(describe("", manifest).Digest.String()), raw(manifest)))
 }
 
 // raw is a manifest as it is.
@@ -84,12 +86,20 @@ func keyless(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), s.Root(), 0o644))
 		return
 	}
-	ref, err := name.NewDigest(args[1], name.Insecure)
-	ts.Check(err)
-	predicate := json.RawMessage(bytes.TrimSpace([]byte(ts.ReadFile(args[3]))))
-	statement, err := json.Marshal(map[string]any{"_type": "https://in-toto.io/Statement/v1", "predicateType": args[2], "predicate": predicate,
+	ts.Check(attestAs(s, args[0], args[1], args[2], []byte(ts.ReadFile(args[3]))))
+}
+
+// attestAs lets an identity sign a predicate about an image.
+func attestAs(s *sigstoreca.Sigstore, identity, image, predicateType string, predicate []byte) error {
+	ref, err := name.NewDigest(image, name.Insecure)
+	if err != nil {
+		return err
+	}
+	statement, err := json.Marshal(map[string]any{"_type": "https://in-toto.io/Statement/v1", "predicateType": predicateType, "predicate": json.RawMessage(bytes.TrimSpace(predicate)),
 		"subject": []any{map[string]any{"name": ref.Context().Name(), "digest": map[string]string{"sha256": strings.TrimPrefix(ref.DigestStr(), "sha256:")}}}})
-	ts.Check(err)
+	if err != nil {
+		return err
+	}
 	const bundle = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	refer(ts, ref, bundle, bundle, s.Attest(args[0], "https://issuer.example.com", statement, time.Now().Add(5*time.Minute)))
+	return refer(ref, bundle, bundle, s.Attest(identity, "https://issuer.example.com", statement, time.Now().Add(5*time.Minute)))
 }

@@ -49,6 +49,7 @@ type Alert struct {
 	Event     *sekisho.Event     `json:"event,omitempty"` // the first
 	Container *sekisho.Container `json:"container,omitempty"`
 	folded    bool
+	late      bool // what the kernel is to stop and let pass
 }
 
 // cause is what folds alerts into one.

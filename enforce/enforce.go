@@ -20,6 +20,7 @@ import (
 
 	"sekisho"
 	"sekisho/audit"
+	"sekisho/enforce/profile"
 	"sekisho/enforce/respond"
 	"sekisho/enforce/settings"
 )
@@ -29,12 +30,23 @@ type Sensor interface {
 	// Run calls each for every event until the context ends. Events are not
 	// changed after.
 	Run(ctx context.Context, each func(*sekisho.Event)) error
-	// Forbid says which origins of content a container may not run; none lifts
-	// it. It returns before anything of a container that is being made runs.
-	Forbid(c *sekisho.Container, origins []string) error
+	// Forbid says what a container may not do; the zero value lifts all. It
+	// returns before anything of a container that is being made runs. On an
+	// error, what is not of the profile holds.
+	Forbid(c *sekisho.Container, o Orders) error
 	// Counts are events by class that the kernel saw, filtered and lost.
 	Counts() (map[string]Count, error)
 }
+
+// Orders are what the kernel stops in a container by itself.
+type Orders struct {
+	Origins []string         // of content that may not run
+	Profile *profile.Profile // nil for none
+	Stop    []string         // kinds of what the profile does not have
+}
+
+// none reports whether nothing is stopped.
+func (o *Orders) none() bool { return len(o.Origins) == 0 && len(o.Stop) == 0 }
 
 // Count is what became of events of one class: Seen is the sum of the others.
 type Count struct {
@@ -115,6 +127,7 @@ type Options struct {
 	Now       func() time.Time
 	Tick      <-chan time.Time // of housekeeping; nil for a ticker of a second
 	Features  map[string]string
+	Observed  []string // kinds of what profiles hold that the sensor tells all of
 }
 
 // Sizes of the queues, in events, orders and files.
@@ -147,6 +160,7 @@ type Enforcer struct {
 	mu       sync.Mutex    // of what the judge and housekeeping share
 	seen     *seenFiles
 	lastSave time.Time
+	gapTold  bool
 	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
 }
 
@@ -159,7 +173,7 @@ func New(o Options) (*Enforcer, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	p, err := openProfiles(o.Settings.Profiles)
+	p, err := openProfiles(o.Settings.Profiles, o.Observed)
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +193,6 @@ func New(o Options) (*Enforcer, error) {
 
 // Run works until the context ends, then finishes what it has and saves.
 func (e *Enforcer) Run(ctx context.Context) error {
-	if gap := e.state.gap(); gap != nil {
-		e.alert(&Alert{Kind: KindGap, Severity: "high", Rule: "enforcer was away", What: gap.From.Format(time.RFC3339) + "/" + gap.To.Format(time.RFC3339)})
-	}
 	if err := e.housekeeping(); err != nil { // the state is known from the start
 		return err
 	}
@@ -209,6 +220,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	e.evidence.close()
 	e.judging.close() // then the files, then the orders
 	err = errors.Join(err, group.Wait())
+	e.tellGap(true)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -253,6 +265,8 @@ func (e *Enforcer) attribute(ev *sekisho.Event) *entry {
 	if ev.Kind == sekisho.EventCgroup {
 		if made = ev.Flags == 0; !made && strings.Contains(path.Base(ev.Path), ev.Container.ID) {
 			entry.end(ev.Time)
+		} else if made {
+			entry.end(time.Time{}) // it may have ended, and begun again
 		}
 	}
 	if news || made { // a container has several cgroups; each has to be told

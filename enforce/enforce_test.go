@@ -42,11 +42,11 @@ func (s *sensor) Run(_ context.Context, each func(*sekisho.Event)) error {
 	return nil
 }
 
-func (s *sensor) Forbid(c *sekisho.Container, origins []string) error {
+func (s *sensor) Forbid(c *sekisho.Container, o enforce.Orders) error {
 	if s.forbidden == nil {
 		s.forbidden = map[string][]string{}
 	}
-	s.forbidden[c.ID] = origins
+	s.forbidden[c.ID] = append(slices.Clone(o.Origins), o.Stop...)
 	return nil
 }
 
@@ -357,7 +357,7 @@ func TestLife(t *testing.T) {
 	if got := strings.Join(r.steps, ","); got != "seal aaa,kill aaa" {
 		t.Errorf("steps %s", got)
 	}
-	if st.Containers[0].State != enforce.Enforcing || len(b.sensor.forbidden[c.ID]) != 4 {
+	if st.Containers[0].State != enforce.Enforcing || !slices.Equal(b.sensor.forbidden[c.ID], []string{"upper", "volume", "memory", "libraries", "process"}) || !slices.Equal(st.Containers[0].Stops, []string{"drift", "process"}) {
 		t.Errorf("status %+v, forbidden %v", st.Containers[0], b.sensor.forbidden)
 	}
 }

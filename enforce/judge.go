@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -86,7 +87,12 @@ func (e *Enforcer) judge(ev *sekisho.Event) {
 	}
 	e.settle()
 	drifted := e.drift(ev, mode, origins) || mode != profile.Learn && len(origins) > 0 && e.script(ev, mode)
-	e.usual(ev, mode, matcher, service, name, drifted)
+	if byProfile(ev) {
+		e.stopped(ev, mode, service, name)
+	} else if d := e.usual(ev, mode, matcher, service, name, drifted); d != nil {
+		late := mode == profile.Enforce && slices.Contains(x.stopped(), d.Kind) && killable(d)
+		e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: d.Kind, What: d.What, Why: d.Why, Mode: mode, Event: ev, Container: ev.Container, late: late}, settings.OnProfile)
+	}
 	e.match(ev, ev.Container, mode)
 	e.noteFile(ev)
 }
@@ -112,6 +118,9 @@ func (e *Enforcer) touched(ev *sekisho.Event) *sekisho.Event {
 // drift alerts on content that the image does not have, and returns whether
 // it did.
 func (e *Enforcer) drift(ev *sekisho.Event, mode string, origins []string) bool {
+	if byProfile(ev) {
+		return false
+	}
 	origin := ev.Origin
 	if ev.Kind == sekisho.EventExec && ev.Process != nil {
 		origin = ev.Process.Origin
@@ -188,23 +197,72 @@ func Class(origin string) string {
 
 // usual learns from an event, or holds it against the profile. What is new is
 // proposed, never taken over.
-func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, service, name string, drifted bool) {
+func (e *Enforcer) usual(ev *sekisho.Event, mode string, m *profile.Matcher, service, name string, drifted bool) *profile.Deviation {
 	if setup(ev) {
-		return
+		return nil
 	}
 	if mode == profile.Learn {
 		e.profiles.learn(service, ev)
-		return
+		return nil
 	}
 	if m == nil || drifted {
-		return
+		return nil
 	}
 	d := m.Judge(ev)
-	if d == nil {
-		return
+	if d != nil {
+		e.profiles.propose(name, service, ev)
 	}
-	e.profiles.propose(name, service, ev)
-	e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: d.Kind, What: d.What, Why: d.Why, Mode: mode, Event: ev, Container: ev.Container}, settings.OnProfile)
+	return d
+}
+
+// killable reports whether the process is killed for what the kernel let pass:
+// it compares no content and no patterns.
+func killable(d *profile.Deviation) bool {
+	return d.Kind == profile.KindWrite || d.Kind == profile.KindProcess && (d.Why == "unknown" || d.Why == "other content")
+}
+
+// byProfile says whether the kernel stopped something because a profile does
+// not have it.
+func byProfile(ev *sekisho.Event) bool { return ev.Reason != "" && ev.Reason != KindDrift }
+
+// stopped tells what the kernel stopped by itself because the profile does not
+// have it, and proposes it.
+func (e *Enforcer) stopped(ev *sekisho.Event, mode, service, name string) {
+	tried, what, done := *ev, subject(ev), DoneKilled
+	switch ev.Kind {
+	case sekisho.EventDenied:
+		tried.Kind, what = attempted(ev)
+		done = DoneDenied
+	case sekisho.EventKill:
+		if ev.Reason == profile.KindListen {
+			_, what = attempted(ev)
+		}
+		tried.Kind = sekisho.EventNone // it was proposed before
+	default: // that it was killed for this is told next
+		done = ""
+	}
+	if name != "" && tried.Kind != sekisho.EventNone {
+		e.profiles.propose(name, service, &tried)
+	}
+	if done != "" {
+		e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: ev.Reason, What: what, Why: "unknown", Mode: mode, Event: ev, Container: ev.Container, Done: done}, settings.OnProfile)
+	}
+}
+
+// attempted is what a denied event would have been, and in words.
+func attempted(ev *sekisho.Event) (kind sekisho.EventKind, what string) {
+	if ev.Net == nil {
+		return sekisho.EventNone, subject(ev)
+	}
+	switch ev.Syscall {
+	case "connect":
+		return sekisho.EventConnect, profile.Peer(ev)
+	case "sendto":
+		return sekisho.EventSend, profile.Peer(ev)
+	case "socket":
+		return sekisho.EventNone, ev.Net.Protocol
+	}
+	return sekisho.EventListen, fmt.Sprintf("%d/%s", ev.Net.Local.Port(), ev.Net.Protocol)
 }
 
 // setup says whether a container's runtime did something before it became the
@@ -246,7 +304,7 @@ const (
 // it never waits for the response.
 func (e *Enforcer) respond(a *Alert, on string) {
 	a.Response = e.Settings.Respond(on, a.Rule, a.Severity, a.Container)
-	if on == settings.OnDrift && a.Response == settings.Alert && a.Mode == profile.Enforce && a.Done == "" {
+	if (on == settings.OnDrift || a.late) && a.Response == settings.Alert && a.Mode == profile.Enforce && a.Done == "" {
 		a.Response = settings.Kill // where the kernel could not stop it by itself
 	}
 	if a.Time.IsZero() {

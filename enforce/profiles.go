@@ -37,6 +37,7 @@ type loaded struct {
 // profiles is the directory of profiles and those who learn.
 type profiles struct {
 	dir       string
+	observed  []string
 	mu        sync.Mutex
 	byPath    map[string]*loaded
 	learners  map[string]*learner // by service
@@ -51,8 +52,8 @@ type learner struct {
 	full  bool
 }
 
-func openProfiles(dir string) (*profiles, error) {
-	p := &profiles{dir: dir, byPath: map[string]*loaded{}, learners: map[string]*learner{}, proposals: map[string]*learner{}, broken: map[string]string{}}
+func openProfiles(dir string, observed []string) (*profiles, error) {
+	p := &profiles{dir: dir, observed: observed, byPath: map[string]*loaded{}, learners: map[string]*learner{}, proposals: map[string]*learner{}, broken: map[string]string{}}
 	if err := os.MkdirAll(filepath.Join(dir, proposed), 0o750); err != nil {
 		return nil, fmt.Errorf("open profiles: %w", err)
 	}
@@ -159,6 +160,7 @@ func (p *profiles) learn(service string, ev *sekisho.Event) {
 			return
 		}
 		l = p.resume(FileName(service), service, p.dir)
+		l.Observes(p.observed)
 		p.learners[service] = l
 	}
 	l.Observe(ev)

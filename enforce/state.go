@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"sekisho"
@@ -28,29 +29,81 @@ type Gap struct {
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to"`
 	Clean bool      `json:"clean"` // the enforcer was stopped, it did not crash
+	// What the kernel went on with, when it was pinned.
+	*Outlived
+}
+
+// Outlived says what the kernel did while no enforcer ran, by class: kinds of
+// events, and what was not allowed to run.
+type Outlived struct {
+	Since      time.Time `json:"since"`                // when the one before last lived
+	Held       []string  `json:"held"`                 // had no gap
+	Open       []string  `json:"open"`                 // had one
+	Waited     uint64    `json:"waited"`               // bytes of events that waited to be read
+	Unreadable bool      `json:"unreadable,omitempty"` // another version kept them
+}
+
+// outliver is a sensor that may have gone on while nobody ran. It knows
+// whether it did once it took over.
+type outliver interface {
+	Outlived() (o *Outlived, known bool)
+}
+
+// tellGap tells the time in which nobody ran, once it is known what went on.
+// With last, what is not known by now is not waited for.
+func (e *Enforcer) tellGap(last bool) {
+	gap := e.state.gap()
+	if gap == nil || e.gapTold {
+		return
+	}
+	a := &Alert{Kind: KindGap, Severity: "high", Rule: "enforcer was away", What: gap.From.Format(time.RFC3339) + "/" + gap.To.Format(time.RFC3339)}
+	if s, ok := e.Sensor.(outliver); ok {
+		o, known := s.Outlived()
+		if !known && !last {
+			return
+		}
+		if o != nil {
+			e.mu.Lock()
+			gap.Outlived = o
+			e.state.doc.Gaps[len(e.state.doc.Gaps)-1] = *gap
+			e.mu.Unlock()
+			a.Why = "held: " + strings.Join(o.Held, ", ") + "; open: " + strings.Join(o.Open, ", ")
+			if len(o.Held) > 0 {
+				a.Severity = "medium"
+			}
+		}
+	}
+	e.gapTold = true
+	e.alert(a)
 }
 
 // Proof is what a canary showed.
 type Proof struct {
 	Time    time.Time `json:"time"`
-	Attempt string    `json:"attempt"` // drifted executable, forbidden connection, forbidden write
+	Attempt string    `json:"attempt"` // drifted executable, forbidden connection …
+	Kind    string    `json:"kind"`    // of what is stopped: drift, or of a profile
 	State   string    `json:"state"`
 	Detail  string    `json:"detail,omitempty"`
 }
 
 // ContainerStatus is how a container is treated.
 type ContainerStatus struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	Service  string    `json:"service"`
-	Image    string    `json:"image"`
-	Mode     string    `json:"mode"`
-	Profile  string    `json:"profile,omitempty"`
-	State    string    `json:"state"`
-	Why      string    `json:"why,omitempty"`
-	Alerts   int       `json:"alerts"`
-	LastSeen time.Time `json:"last_seen"`
-	Ended    time.Time `json:"ended,omitzero"`
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Service string   `json:"service"`
+	Image   string   `json:"image"`
+	Mode    string   `json:"mode"`
+	Profile string   `json:"profile,omitempty"`
+	State   string   `json:"state"`
+	Stops   []string `json:"stops"` // what the kernel stops: drift, and kinds of the profile
+	Why     string   `json:"why,omitempty"`
+	Alerts  int      `json:"alerts"`
+	// While no enforcer runs: what the kernel still kills, and since when the
+	// rest is open.
+	Kills     []string  `json:"kills,omitempty"`
+	OpenSince string    `json:"open_since,omitempty"`
+	LastSeen  time.Time `json:"last_seen"`
+	Ended     time.Time `json:"ended,omitzero"`
 }
 
 // Status is what the enforcer tells about itself, and what outlives it.
@@ -73,6 +126,16 @@ type Status struct {
 	Proofs     []Proof                `json:"proofs"`
 	Acted      map[string][]time.Time `json:"acted"` // responses by service and container, for the cap
 	Broken     map[string]string      `json:"broken_profiles"`
+	Pinned     *Pinned                `json:"pinned,omitempty"` // what the kernel does while no enforcer runs
+}
+
+// Pinned is what was read of the kernel while no enforcer runs.
+type Pinned struct {
+	Dir        string   `json:"dir"`
+	Programs   []string `json:"programs"`             // that are attached
+	Unknown    []string `json:"unknown"`              // what containers that begin now may not run
+	Strict     bool     `json:"strict"`               // files that the image has too are killed unless they were compared before
+	Unreadable bool     `json:"unreadable,omitempty"` // of another version
 }
 
 // state is the status with what keeps it.
@@ -198,6 +261,7 @@ const saveEach = 30 * time.Second
 func (e *Enforcer) housekeeping() error {
 	now := e.Now()
 	e.flushAlerts(false)
+	e.tellGap(false)
 	e.prove()
 	news, err := e.profiles.reload()
 	if news {
@@ -273,24 +337,29 @@ func clone(m map[string]uint64) map[string]uint64 {
 // and what the last canary showed.
 func (e *Enforcer) containerStatus(x *entry) ContainerStatus {
 	x.mu.Lock()
-	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended}
-	forbidden, trouble, wants := x.forbidden, x.trouble, len(x.treat.Drift) > 0
+	s := ContainerStatus{ID: x.c.ID, Name: x.c.Name, Service: x.service, Image: x.c.Image, Mode: x.mode, Profile: x.profile, LastSeen: x.lastSeen, Ended: x.ended, Stops: slices.Clone(x.stops)}
+	trouble, wants := x.trouble, len(x.treat.Drift) > 0
 	x.mu.Unlock()
+	if s.Stops == nil {
+		s.Stops = []string{}
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.Alerts = e.state.byID[s.ID]
 	switch {
-	case x.mode != profile.Enforce || !wants:
+	case trouble != "":
+		s.State, s.Why = Degraded, trouble
+	case s.Mode != profile.Enforce || !wants && len(s.Stops) == 0:
 		s.State = Open
-	case forbidden:
+	case len(s.Stops) > 0:
 		s.State = Enforcing
 		for _, p := range e.state.doc.Proofs {
-			if p.State != Enforcing {
+			if p.State != Enforcing && (p.Kind == "" || slices.Contains(s.Stops, p.Kind)) {
 				s.State, s.Why = Degraded, "canary: "+p.Attempt+": "+p.State
 			}
 		}
 	default:
-		s.State, s.Why = Degraded, trouble
+		s.State = Degraded
 	}
 	return s
 }

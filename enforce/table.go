@@ -28,10 +28,10 @@ type entry struct {
 	firstSeen time.Time
 	lastSeen  time.Time
 	ended     time.Time
-	told      bool   // the kernel knows how it is treated
-	forbidden bool   // and kills
-	trouble   string // why it could not be
-	canary    bool   // it is ours, and proves that it is stopped
+	told      bool     // the kernel knows how it is treated
+	stops     []string // what the kernel stops: drift, and kinds of the profile
+	trouble   string   // why it could not be told
+	canary    bool     // it is ours, and proves that it is stopped
 }
 
 func (e *entry) container() *sekisho.Container {
@@ -63,6 +63,13 @@ func (e *entry) judgement() (mode string, m *profile.Matcher, drift []string, se
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.mode, e.matcher, e.treat.Drift, e.service, e.profile
+}
+
+// stopped returns the kinds that the kernel stops by itself.
+func (e *entry) stopped() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stops
 }
 
 // table is the containers by id.
@@ -161,37 +168,63 @@ func (e *Enforcer) treat(x *entry) {
 	if t.Ignore {
 		mode = ""
 	}
+	o := orders(mode, t, p, m)
 	canary := e.canary(c)
 	if canary {
-		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory}}, profile.Enforce, nil
-		if settings.On(e.Settings.Syscalls) {
-			t.Drift = append(t.Drift, settings.Libraries)
+		t, mode, m = settings.Treatment{Mode: profile.Enforce, Drift: []string{settings.Upper, settings.Volume, settings.Memory, settings.Libraries}}, profile.Enforce, nil
+		o = Orders{Origins: t.Drift, Profile: canaryProfile(), Stop: settings.Stoppable()}
+		if !settings.On(e.Settings.Syscalls) {
+			o.Origins, o.Stop = o.Origins[:3], o.Stop[:3]
 		}
 	}
 	x.mu.Lock()
-	told := x.told && !x.forbidden // a container that may run everything is told once: then the kernel knows that it is known
+	told := x.told && len(x.stops) == 0 // a container that may do everything is told once: then the kernel knows that it is known
 	x.canary = canary
 	x.treat, x.service, x.mode, x.matcher, x.profile = t, service, mode, m, ""
 	if p != nil {
 		x.profile = p.Name
 	}
 	x.mu.Unlock()
-	var origins []string
-	if mode == profile.Enforce {
-		origins = t.Drift
-	}
-	if len(origins) == 0 && told {
+	if o.none() && told {
 		return
 	}
-	err := e.Sensor.Forbid(c, origins)
+	err := e.Sensor.Forbid(c, o)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.told = err == nil
-	x.forbidden, x.trouble = err == nil && len(origins) > 0, ""
+	x.told, x.stops, x.trouble = err == nil, nil, ""
 	if err != nil {
 		x.trouble = err.Error()
-		e.Logger.Error("drift not forbidden", "container", c.ID, "error", err)
+		e.Logger.Error("not all is stopped", "container", c.ID, "error", err)
+		return
 	}
+	if len(o.Origins) > 0 {
+		x.stops = append(x.stops, KindDrift)
+	}
+	x.stops = append(x.stops, o.Stop...)
+}
+
+// orders are what the kernel is to stop: nothing but in mode enforce, and of a
+// profile's kinds those that it covers.
+func orders(mode string, t settings.Treatment, p *profile.Profile, m *profile.Matcher) Orders {
+	if mode != profile.Enforce {
+		return Orders{}
+	}
+	o := Orders{Origins: t.Drift}
+	if p == nil || m == nil {
+		return o
+	}
+	for _, kind := range t.Stop {
+		if p.Covers(kind) {
+			o.Profile, o.Stop = p, append(o.Stop, kind)
+		}
+	}
+	return o
+}
+
+// canaryProfile is what the container that proves enforcement may do.
+func canaryProfile() *profile.Profile {
+	return &profile.Profile{Name: "canary", Processes: []profile.Process{{Path: "/sekisho"}}, Writes: []profile.Write{{Path: "/tmp/**"}},
+		Coverage: profile.Coverage{Kinds: []string{profile.KindProcess, profile.KindWrite, profile.KindConnection, profile.KindListen, profile.KindCapability}}}
 }
 
 // CanaryFile is where root leaves the name of the container that is to prove

@@ -37,9 +37,10 @@ type Image struct {
 type Options struct {
 	Socket   string // of the runtime; empty for /var/run/nri/nri.sock
 	Ask      func(context.Context, admit.Question) (node.Answer, error)
-	Lookup   func(ctx context.Context, name string) (Image, error) // for runtimes that tell no digest
-	OnError  string                                                // deny or allow, when there is no answer
-	Deadline time.Duration                                         // of one decision; the runtime gives up after 2 s by default
+	Lookup   func(ctx context.Context, runtime, name string) (Image, error) // for runtimes that tell no digest
+	APIGate  bool                                                           // a gate at the API judges what is new: what it let in counts as let in here
+	OnError  string                                                         // deny or allow, when there is no answer
+	Deadline time.Duration                                                  // of one decision; the runtime gives up after 2 s by default
 	Text     func(key string, pairs ...any) string
 	Tell     func(key string, pairs ...any) // what happens to the connection
 	Every    time.Duration                  // how long to wait before connecting again
@@ -86,10 +87,14 @@ func (silent) Infof(context.Context, string, ...any)  {}
 func (silent) Warnf(context.Context, string, ...any)  {}
 func (silent) Errorf(context.Context, string, ...any) {}
 
-type plugin struct{ *Options }
+type plugin struct {
+	*Options
+	runtime string // that this is a plugin of
+}
 
 // Configure says that the plugin is known to the runtime.
 func (p *plugin) Configure(_ context.Context, _, runtime, version string) (api.EventMask, error) {
+	p.runtime = runtime
 	p.Tell("cli.admit.nri.serving", "runtime", runtime+" "+version)
 	return 0, nil
 }
@@ -133,8 +138,31 @@ func nameKeys() []string {
 	return []string{"io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"}
 }
 
+// CRIO is the name by which CRI-O introduces itself.
+const CRIO = "cri-o"
+
+// exact is by what an image is looked up: CRI-O writes the identity that a name
+// stood for. Of another runtime a pod may have written that itself.
+func (p *plugin) exact(c *api.Container, name string) string {
+	if id := c.GetAnnotations()["io.kubernetes.cri-o.ImageRef"]; p.runtime == CRIO && id != "" {
+		return id
+	}
+	return name
+}
+
 // image is the container's image with how it is to run. Newer runtimes tell the
 // digest themselves; of the others the name is looked up.
+// The annotations by which the kubelet tells how often it started a container
+// anew, and who gave it the pod; those of users do not come through.
+const restarts, from = "io.kubernetes.container.restartCount", "kubernetes.io/config.source"
+
+// again reports whether what was let in before starts once more: a container of
+// a pod that runs, or a pod that a gate at the API let pass.
+func (p *plugin) again(pod *api.PodSandbox, c *api.Container) bool {
+	n, err := strconv.Atoi(c.GetAnnotations()[restarts])
+	return err == nil && n > 0 || p.APIGate && pod.GetAnnotations()[from] == "api"
+}
+
 func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Container) (admit.Image, error) {
 	name := c.GetImage().GetName()
 	for _, key := range nameKeys() {
@@ -142,7 +170,7 @@ func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Containe
 			name = c.GetAnnotations()[key]
 		}
 	}
-	i := admit.Image{Reference: name, Request: fact.Request{Stage: fact.Run, Workload: workload(pod, c)}}
+	i := admit.Image{Reference: name, Request: fact.Request{Stage: fact.Run, Again: p.again(pod, c), Workload: workload(pod, c)}}
 	for _, d := range []string{c.GetImage().GetConfigDigest(), c.GetImage().GetDigest()} {
 		if i.Digest == "" && sekisho.Digest(d).Validate() == nil {
 			i.Digest = sekisho.Digest(d)
@@ -151,7 +179,7 @@ func (p *plugin) image(ctx context.Context, pod *api.PodSandbox, c *api.Containe
 	if name == "" && i.Digest == "" {
 		return i, sekisho.Errorf(sekisho.NotFound, "the runtime does not tell the image of container %s", c.GetName())
 	}
-	found, err := p.Lookup(ctx, name)
+	found, err := p.Lookup(ctx, p.runtime, p.exact(c, name))
 	if err != nil && i.Digest == "" {
 		return i, err
 	}

@@ -69,7 +69,7 @@ func start(t *testing.T, require bool) *runtime {
 		Text: func(key string, pairs ...any) string { return key + " " + fmt.Sprint(pairs...) },
 		Tell: func(key string, _ ...any) { r.told <- key },
 		Ask:  r.ask,
-		Lookup: func(_ context.Context, name string) (nri.Image, error) {
+		Lookup: func(_ context.Context, _, name string) (nri.Image, error) {
 			switch {
 			case strings.Contains(name, "good"):
 				return nri.Image{Digest: sekisho.Digest(image(1)), Source: "containerd/k8s.io:" + name}, nil
@@ -130,6 +130,44 @@ func (r *runtime) create(t *testing.T, c *api.Container) error {
 
 func named(name string) *api.Container {
 	return &api.Container{Annotations: map[string]string{"io.kubernetes.cri.image-name": name}}
+}
+
+// TestAgain: what was let in before is told from what is new, by what the
+// kubelet says alone.
+func TestAgain(t *testing.T) {
+	r := start(t, false)
+	for _, gate := range []bool{false, true} {
+		r.options.APIGate = gate
+		r.connect(t)
+		for name, c := range map[string]struct {
+			source, restarts string
+			again            bool
+		}{
+			"a new pod of the API":          {"api", "0", gate},
+			"a restart in a pod of the API": {"api", "1", true},
+			"a new static pod":              {"file", "0", false},
+			"a restart in a static pod":     {"file", "3", true},
+			"nothing is told":               {"", "", false},
+			"something else is told":        {"api ", "-1", false},
+		} {
+			pod := &api.PodSandbox{Id: "p", Name: "cart-1", Namespace: "shop", Annotations: map[string]string{"kubernetes.io/config.source": c.source}, Linux: &api.LinuxPodSandbox{}}
+			box := named("registry.example.org/good:1")
+			box.Id, box.PodSandboxId, box.Name, box.Annotations["io.kubernetes.container.restartCount"] = "c", "p", "cart", c.restarts
+			if _, err := r.CreateContainer(t.Context(), &api.CreateContainerRequest{Pod: pod, Container: box}); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.last().Images[0].Request.Again; got != c.again {
+				t.Errorf("%s, a gate at the API %v: again %v, want %v", name, gate, got, c.again)
+			}
+		}
+		r.stop()
+	}
+}
+
+func (r *runtime) last() admit.Question {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked[len(r.asked)-1]
 }
 
 // TestCreate judges containers as containerd asks about them.

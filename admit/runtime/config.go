@@ -23,6 +23,7 @@ type Config struct {
 	Socket       string   `yaml:"socket"`       // of sekisho admit node serve; when left out, this process decides
 	Docker       []string `yaml:"docker"`       // the engine's data directories; /var/lib/docker when left out
 	Containerd   string   `yaml:"containerd"`   // its address
+	Storage      []string `yaml:"storage"`      // where CRI-O and Podman keep images and containers; /var/lib/containers/storage when left out
 	Deadline     string   `yaml:"deadline"`     // of one decision; 5s when left out
 	OnError      string   `yaml:"on_error"`     // deny (when left out) or allow: what happens without an answer
 	Exec         string   `yaml:"exec"`         // allow (when left out) or deny: further processes in containers

@@ -23,6 +23,7 @@ type Gate struct {
 	Config     *Config
 	Ask        func(context.Context, admit.Question) (node.Answer, error)
 	Containerd Containerd // nil where there is none
+	Storage    Storage    // nil where there is none
 	Text       func(key string, pairs ...any) string
 }
 
@@ -108,12 +109,12 @@ func (g *Gate) question(ctx context.Context, c *Command) (*admit.Question, error
 	case i.Name != "":
 		q.Subject = "container/" + i.Name
 	}
-	q.Images = []admit.Image{g.image(b, i, c)}
+	q.Images = []admit.Image{g.image(b, i, c, dir)}
 	return q, nil
 }
 
-func (g *Gate) image(b *Bundle, i *Image, c *Command) admit.Image {
-	w := b.Workload(hostNamespace, g.own(c.ID))
+func (g *Gate) image(b *Bundle, i *Image, c *Command, dir string) admit.Image {
+	w := b.Workload(hostNamespace, g.own(c.ID, dir))
 	w.Name, w.Container = i.Name, i.Name
 	if i.Pod != "" {
 		w.Kind, w.Name = "Pod", i.Pod
@@ -129,12 +130,18 @@ func (g *Gate) image(b *Bundle, i *Image, c *Command) admit.Image {
 
 // own tells whether a path that is mounted belongs to the engine: what it makes
 // for every container, and volumes.
-func (g *Gate) own(id string) func(string) bool {
+func (g *Gate) own(id, dir string) func(string) bool {
 	var heads []string
 	for _, root := range g.Config.Docker {
 		heads = append(heads, filepath.Join(root, "containers", id)+"/", filepath.Join(root, "volumes")+"/")
 	}
-	heads = append(heads, "/var/lib/kubelet/pods/", "/var/lib/containerd/io.containerd.grpc.v1.cri/", "/run/containerd/io.containerd.grpc.v1.cri/", "/run/docker/containerd/")
+	if stored(dir, id) { // of its pod too
+		heads = append(heads, filepath.Dir(filepath.Dir(dir))+"/")
+	}
+	for _, root := range g.Config.Storage {
+		heads = append(heads, filepath.Join(root, "overlay-containers")+"/", filepath.Join(root, "volumes")+"/")
+	}
+	heads = append(heads, "/var/lib/containers/storage/overlay-containers/", "/var/lib/containers/storage/volumes/", "/var/lib/kubelet/pods/", "/var/lib/containerd/io.containerd.grpc.v1.cri/", "/run/containerd/io.containerd.grpc.v1.cri/", "/run/docker/containerd/")
 	return func(p string) bool {
 		for _, h := range heads {
 			if strings.HasPrefix(p, h) {

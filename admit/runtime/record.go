@@ -22,6 +22,9 @@ type Image struct {
 	Labels    map[string]string
 }
 
+// Storage tells from which image a container of CRI-O or Podman was made.
+type Storage func(id string) (*Image, error)
+
 // Containerd asks containerd from which image a container was made.
 type Containerd func(ctx context.Context, namespace, id string) (*Image, error)
 
@@ -55,6 +58,9 @@ func (g *Gate) identify(ctx context.Context, c *Command, b *Bundle, dir string) 
 		if build(root, dir, b) {
 			return nil, errBuild
 		}
+	}
+	if stored(dir, c.ID) && g.Storage != nil {
+		return g.Storage(c.ID)
 	}
 	namespace := filepath.Base(filepath.Dir(dir)) // …/io.containerd.runtime.v2.task/NAMESPACE/ID
 	if filepath.Base(dir) != c.ID || g.Containerd == nil {
@@ -93,6 +99,12 @@ func fromDocker(root, id string) (*Image, error) {
 	}
 	i.Source = "docker:" + string(r.Image)
 	return i, i.Digest.Validate()
+}
+
+// stored tells whether a bundle is one of CRI-O's or Podman's:
+// …/overlay-containers/ID/userdata.
+func stored(dir, id string) bool {
+	return filepath.Base(dir) == "userdata" && filepath.Base(filepath.Dir(dir)) == id && filepath.Base(filepath.Dir(filepath.Dir(dir))) == "overlay-containers"
 }
 
 // errNoImage says that a container was made from no image.

@@ -78,6 +78,13 @@ func newPlace(t *testing.T, config string) *place {
 			}
 			return node.Answer{Result: sekisho.Allow}, nil
 		},
+		Storage: func(id string) (*runtime.Image, error) {
+			n := map[string]int{"c1": 1, "c2": 2}[id]
+			if n == 0 {
+				return nil, sekisho.Errorf(sekisho.NotFound, "no container")
+			}
+			return &runtime.Image{Reference: "localhost/x:1", Digest: sekisho.Digest(image(n))}, nil
+		},
 		Containerd: func(_ context.Context, namespace, id string) (*runtime.Image, error) {
 			if namespace != "k8s.io" {
 				return nil, sekisho.Errorf(sekisho.NotFound, "no container")
@@ -120,6 +127,10 @@ func TestCheck(t *testing.T) {
 		"a bad digest":                {"", "sha256:x", "run/moby/" + id, id, "runtime.failed", ""},
 		"containerd":                  {"", "-", "run/k8s.io/c1", "c1", "", "create"},
 		"containerd does not know":    {"", "-", "run/other/c1", "c1", "unknown", "create"},
+		"CRI-O":                       {"", "-", "run/overlay-containers/c1/userdata", "c1", "", "create"},
+		"CRI-O, denied":               {"", "-", "run/overlay-containers/c2/userdata", "c2", "not this one", "create"},
+		"CRI-O does not know":         {"", "-", "run/overlay-containers/c3/userdata", "c3", "unknown", "create"},
+		"another's bundle":            {"", "-", "run/overlay-containers/c1/userdata", "c2", "unknown", "create"},
 		"a step of BuildKit":          {"", "-", "docker/buildkit/executor/b1", "b1", "unknown", "build"},
 		"a step of BuildKit, allowed": {"builds: allow\n", "-", "docker/buildkit/executor/b1", "b1", "", "build"},
 	} {

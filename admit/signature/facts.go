@@ -8,7 +8,9 @@ import (
 
 	"sekisho"
 	"sekisho/admit/signature/predicate"
+	"sekisho/admit/signature/vuln"
 	"sekisho/policy/fact"
+	"sekisho/policy/scope"
 )
 
 // Signer is who signed, in a word: the identity, or the key's fingerprint.
@@ -52,6 +54,39 @@ func (r *Result) Fill(i *fact.Image, levels map[string]int) {
 	slices.SortFunc(i.Provenance, func(a, b fact.Provenance) int {
 		return cmp.Or(cmp.Compare(a.Signer, b.Signer), cmp.Compare(a.Builder, b.Builder), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Commit, b.Commit))
 	})
+}
+
+// Scanned reads the facts of the newest scan that another scanner made and that
+// was attested; whose word counts say patterns of what the attestation calls the
+// scanner. Such facts are of vulnerabilities alone.
+func (r *Result) Scanned(scanners []string) (fact.Image, *Verified, error) {
+	var best fact.Image
+	var from *Verified
+	var why error = sekisho.Errorf(sekisho.NotFound, "%w", errNoScan)
+	for n := range r.Verified {
+		v := &r.Verified[n]
+		if predicate.Kind(v.Predicate) != "vuln" {
+			continue
+		}
+		f, err := vuln.Read(v.Statement.Predicate)
+		if err == nil && v.Subject != r.Digest {
+			err = sekisho.Errorf(sekisho.Invalid, "a vulnerability attestation of an index does not tell which platform was scanned")
+		}
+		if err == nil && !scope.Any(scanners, f.URI) {
+			err = sekisho.Errorf(sekisho.NotFound, "the scanner %s is not among those in trust (scanners)", f.URI)
+		}
+		if err != nil {
+			why = err
+			continue
+		}
+		if i := f.Image(r.Digest, v.Signer()); from == nil || i.Scanned.After(*best.Scanned) {
+			best, from = i, v
+		}
+	}
+	if from == nil {
+		return best, nil, why
+	}
+	return best, from, nil
 }
 
 // errNoScan is that nobody who is trusted has attested a scan.

@@ -25,31 +25,32 @@ const (
 
 // Config is the file admit.yaml.
 type Config struct {
-	Listen      string        `yaml:"listen"`      // of the API server's requests, over TLS; default :8443
-	Health      string        `yaml:"health"`      // of /healthz, /readyz and /metrics, in plain HTTP; default :8081, "-" for none
-	ClientCA    string        `yaml:"client_ca"`   // a file; with it, callers must show a certificate of this authority
-	Language    string        `yaml:"language"`    // en, ja or both
-	Policies    []string      `yaml:"policies"`    // files, or names of ready-made ones
-	Exceptions  string        `yaml:"exceptions"`  // a file
-	Facts       string        `yaml:"facts"`       // the directory of what is known of images
-	Audit       string        `yaml:"audit"`       // the directory of the audit log
-	Scan        *bool         `yaml:"scan"`        // images that nobody has seen are scanned; true when left out
-	Database    string        `yaml:"database"`    // the directory of the advisory database
-	Signatures  []string      `yaml:"signatures"`  // malware signatures beside our own
-	VEX         []string      `yaml:"vex"`         // files and directories of statements
-	Trust       string        `yaml:"trust"`       // a file: whose signatures and attestations count
-	Approvers   string        `yaml:"approvers"`   // a file: who may approve
-	Attested    time.Duration `yaml:"attested"`    // a scan that somebody in trust attested is taken when it is no older
-	Verify      time.Duration `yaml:"verify"`      // how often what was signed is verified anew; default 10m
-	Deadline    time.Duration `yaml:"deadline"`    // of one request; default 2s, below the webhook's timeout
-	Failure     string        `yaml:"failure"`     // open or closed (default)
-	Pin         string        `yaml:"pin"`         // pods, all, or empty for never
-	Platforms   []string      `yaml:"platforms"`   // of the nodes, as linux/amd64; each is judged
-	Namespace   string        `yaml:"namespace"`   // its own, which is exempt; empty outside a cluster
-	Environment string        `yaml:"environment"` // for policies whose scope names some
-	Resolve     Resolve       `yaml:"resolve"`     // of tags
-	Keep        int           `yaml:"keep"`        // how many images are kept ready to be judged; default 4096
-	InFlight    int           `yaml:"in_flight"`   // how many requests are judged at once; default 256
+	Listen      string        `yaml:"listen"`       // of the API server's requests, over TLS; default :8443
+	Health      string        `yaml:"health"`       // of /healthz, /readyz and /metrics, in plain HTTP; default :8081, "-" for none
+	ClientCA    string        `yaml:"client_ca"`    // a file; with it, callers must show a certificate of this authority
+	Language    string        `yaml:"language"`     // en, ja or both
+	Policies    []string      `yaml:"policies"`     // files, or names of ready-made ones
+	Exceptions  string        `yaml:"exceptions"`   // a file
+	Facts       string        `yaml:"facts"`        // the directory of what is known of images
+	Audit       string        `yaml:"audit"`        // the directory of the audit log
+	Scan        *bool         `yaml:"scan"`         // images that nobody has seen are scanned; true when left out
+	Database    string        `yaml:"database"`     // the directory of the advisory database
+	Signatures  []string      `yaml:"signatures"`   // malware signatures beside our own
+	VEX         []string      `yaml:"vex"`          // files and directories of statements
+	VEXAttached bool          `yaml:"vex_attached"` // statements beside images too, when somebody in trust has signed them
+	Trust       string        `yaml:"trust"`        // a file: whose signatures and attestations count
+	Approvers   string        `yaml:"approvers"`    // a file: who may approve
+	Attested    time.Duration `yaml:"attested"`     // a scan that somebody in trust attested is taken when it is no older
+	Verify      time.Duration `yaml:"verify"`       // how often what was signed is verified anew; default 10m
+	Deadline    time.Duration `yaml:"deadline"`     // of one request; default 2s, below the webhook's timeout
+	Failure     string        `yaml:"failure"`      // open or closed (default)
+	Pin         string        `yaml:"pin"`          // pods, all, or empty for never
+	Platforms   []string      `yaml:"platforms"`    // of the nodes, as linux/amd64; each is judged
+	Namespace   string        `yaml:"namespace"`    // its own, which is exempt; empty outside a cluster
+	Environment string        `yaml:"environment"`  // for policies whose scope names some
+	Resolve     Resolve       `yaml:"resolve"`      // of tags
+	Keep        int           `yaml:"keep"`         // how many images are kept ready to be judged; default 4096
+	InFlight    int           `yaml:"in_flight"`    // how many requests are judged at once; default 256
 	Certificate Certificate   `yaml:"certificate"`
 	API         API           `yaml:"api"`
 	Scopes      []Scope       `yaml:"scopes"`      // the first that matches counts

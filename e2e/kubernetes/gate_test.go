@@ -130,20 +130,32 @@ func (g *gate) stop() {
 
 // audit finds an entry of the audit log.
 func (g *gate) audit(texts ...string) bool {
+lines:
+	for line := range strings.Lines(g.logged()) {
+		for _, x := range texts {
+			if !strings.Contains(line, x) {
+				continue lines
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// logged is the audit log, an entry a line.
+func (g *gate) logged() (text string) {
 	names, _ := filepath.Glob(filepath.Join(g.dir, "audit", "audit-*.log"))
 	for _, name := range names {
 		data, _ := os.ReadFile(name)
-	lines:
-		for line := range strings.Lines(string(data)) {
-			for _, x := range texts {
-				if !strings.Contains(line, x) {
-					continue lines
-				}
-			}
-			return true
-		}
+		text += string(data)
 	}
-	return false
+	return text
+}
+
+// sekisho runs a command of the program.
+func sekisho(args ...string) (string, error) {
+	out, err := exec.Command(shared.tested, append(args, "--lang", "en")...).CombinedOutput()
+	return string(out), err
 }
 
 // install makes the API server call the gate, by the manifest that sekisho

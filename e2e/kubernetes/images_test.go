@@ -4,10 +4,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -26,12 +28,13 @@ type images struct {
 	blobs map[string][]byte // by digest
 	types map[string]string // media types of manifests, by digest
 	tags  map[string]string // digests, by name:tag
+	parts map[string][]byte // of blobs that are being pushed, by path
 
 	release chan struct{} // closed when what hangs may end
 }
 
 func newRegistry(t *testing.T) *images {
-	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, release: make(chan struct{})}
+	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, parts: map[string][]byte{}, release: make(chan struct{})}
 	r.Server = httptest.NewUnstartedServer(r)
 	if l := listener(t); l != nil {
 		r.Listener.Close()
@@ -58,6 +61,10 @@ func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if what == "hangs" { // as a registry that is overloaded does
 		<-r.release
 	}
+	if q.Method == "POST" || q.Method == "PUT" || q.Method == "PATCH" {
+		r.receive(w, q, name, what, isManifest)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	digest := what
@@ -75,6 +82,41 @@ func (r *images) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	w.Header().Set("Docker-Content-Digest", digest)
 	w.Header().Set("Content-Length", fmt.Sprint(len(data)))
 	_, _ = w.Write(data)
+}
+
+// receive takes what a client pushes: a blob in one piece, or a manifest (OCI
+// distribution specification, "Push").
+func (r *images) receive(w http.ResponseWriter, q *http.Request, name, reference string, isManifest bool) {
+	data, err := io.ReadAll(q.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	part := r.parts[q.URL.Path]
+	if q.Method == "PATCH" {
+		r.parts[q.URL.Path] = append(part, data...)
+	}
+	r.mu.Unlock()
+	switch {
+	case q.Method == "POST", q.Method == "PATCH":
+		at := q.URL.Path
+		if q.Method == "POST" {
+			at += rand.Text()
+		}
+		w.Header().Set("Location", at)
+		w.WriteHeader(http.StatusAccepted)
+	case isManifest:
+		d := r.blob(data)
+		r.mu.Lock()
+		r.types[d] = q.Header.Get("Content-Type")
+		r.tags[name+":"+reference] = d
+		r.mu.Unlock()
+		w.WriteHeader(http.StatusCreated)
+	default:
+		r.blob(append(part, data...))
+		w.WriteHeader(http.StatusCreated)
+	}
 }
 
 func (r *images) blob(data []byte) (digest string) {
@@ -118,6 +160,7 @@ type content struct {
 	links    map[string]string
 	user     string
 	command  []string
+	entry    []string
 }
 
 // runnable is an image with a shell that runs a command.
@@ -160,6 +203,6 @@ func (i content) layer() []byte {
 
 func (i content) configuration(layer []byte) []byte {
 	diff := sha256.Sum256(layer)
-	data, _ := json.Marshal(map[string]any{"os": "linux", "architecture": runtime.GOARCH, "config": map[string]any{"User": i.user, "Cmd": i.command, "Env": []string{"PATH=/bin"}}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(diff[:])}}})
+	data, _ := json.Marshal(map[string]any{"os": "linux", "architecture": runtime.GOARCH, "config": map[string]any{"User": i.user, "Cmd": i.command, "Entrypoint": i.entry, "Env": []string{"PATH=/bin"}}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + hex.EncodeToString(diff[:])}}})
 	return data
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-const inShop = "/api/v1/namespaces/shop/pods"
+const inShop, deployments = "/api/v1/namespaces/shop/pods", "/apis/apps/v1/namespaces/shop/deployments"
 
 // TestGate holds what users of a guarded cluster notice.
 func TestGate(t *testing.T) {

@@ -90,8 +90,6 @@ func onNode(t *testing.T, names ...string) (admin, alice, sre *client) {
 	return admin, alice, sre
 }
 
-const deployments = "/apis/apps/v1/namespaces/shop/deployments"
-
 // TestNodeDeployment holds that of two Deployments the good one runs, and the
 // other is denied with its reasons and noted.
 func TestNodeDeployment(t *testing.T) {

@@ -14,10 +14,19 @@ import (
 	"time"
 )
 
-// Ran is what a drifted copy is told, and answers with its status.
+// Ran is what a copy is told that must not run: it answers with its status.
+// Wrote is what one is told that must not write.
 const (
 	Ran       = "ran"
+	Wrote     = "write"
 	ranStatus = 42
+)
+
+// other is a program that the image has and the canary's profile does not;
+// forbiddenFile a place that the profile does not have.
+const (
+	other         = "/sekisho-other"
+	forbiddenFile = "/canary"
 )
 
 // forbidden is an address of RFC 5737 that nobody has.
@@ -26,7 +35,7 @@ const forbidden = "203.0.113.77:4444"
 // Act is what runs in the container: it tries everything and prints results.
 func Act(ctx context.Context, w io.Writer) error {
 	e := json.NewEncoder(w)
-	for _, try := range []func(context.Context) Result{drifted, connected, written} {
+	for _, try := range []func(context.Context) Result{drifted, unknown, connected, written} {
 		if err := e.Encode(try(ctx)); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
@@ -47,13 +56,25 @@ func drifted(ctx context.Context) Result {
 	if err := copyFile(self, name); err != nil {
 		return Result{r.Attempt, false, err.Error()}
 	}
-	err = exec.CommandContext(ctx, name, "enforce", "canary-actor", Ran).Run()
+	return ran(r, exec.CommandContext(ctx, name, "enforce", "canary-actor", Ran))
+}
+
+// unknown runs a program of the image that the profile does not have.
+func unknown(ctx context.Context) Result {
+	return ran(Result{Attempt: Process}, exec.CommandContext(ctx, other, "enforce", "canary-actor", Ran))
+}
+
+// ran says what became of a program.
+func ran(r Result, cmd *exec.Cmd) Result {
+	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		r.Blocked, r.How = true, "denied: "+err.Error()
 	case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
 		r.Blocked, r.How = true, "killed: "+err.Error()
+	case errors.As(err, &exit) && exit.ExitCode() == RefusedStatus:
+		r.Blocked, r.How = true, "denied: operation not permitted"
 	case errors.As(err, &exit) && exit.ExitCode() == ranStatus:
 		r.How = "it ran"
 	default:
@@ -90,13 +111,31 @@ func connected(ctx context.Context) Result {
 	return Result{Connection, false, err.Error()}
 }
 
-func written(context.Context) Result {
-	err := os.WriteFile("/canary", []byte("canary\n"), 0o600)
-	if err == nil {
+// written lets a process of its own write: it may be killed for it. What it
+// wrote is looked for, whatever became of it.
+func written(ctx context.Context) Result {
+	r := Result{Attempt: Write}
+	self, err := os.Executable()
+	if err != nil {
+		return Result{r.Attempt, false, err.Error()}
+	}
+	r = ran(r, exec.CommandContext(ctx, self, "enforce", "canary-actor", Wrote))
+	if info, err := os.Stat(forbiddenFile); err == nil && info.Size() > 0 {
 		return Result{Write, false, "it was written"}
 	}
-	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EROFS) {
-		return Result{Write, true, "denied: " + err.Error()}
-	}
-	return Result{Write, false, err.Error()}
+	return r
 }
+
+// TryWrite writes what must not be written. It says Operation not permitted
+// where that was the answer.
+func TryWrite() error {
+	return os.WriteFile(forbiddenFile, []byte("canary\n"), 0o600)
+}
+
+// Refused reports whether an error is one of those that say no.
+func Refused(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EROFS)
+}
+
+// RefusedStatus is the status with which a writer ends that was told no.
+const RefusedStatus = 43

@@ -1,6 +1,6 @@
 // Package canary proves enforcement by trying: a throw-away container does what
 // it must not do, and reports whether it could. Nothing it does harms: it runs
-// a copy of this program that says so, connects to an address that nobody has,
+// copies of this program that say so, connects to an address that nobody has,
 // and writes a file of its own. What comes out is the effective state of each
 // attempt, never what a configuration promises.
 package canary
@@ -19,14 +19,19 @@ import (
 	"time"
 
 	"sekisho/enforce"
+	"sekisho/enforce/profile"
 )
 
 // Attempts.
 const (
 	Drift      = "drifted executable"
+	Process    = "unknown program"
 	Connection = "forbidden connection"
 	Write      = "forbidden write"
 )
+
+// kinds are what each attempt is an instance of.
+var kinds = map[string]string{Drift: enforce.KindDrift, Process: profile.KindProcess, Connection: profile.KindConnection, Write: profile.KindWrite}
 
 // Image is the name of the throw-away image, and Prefix how its containers are
 // called.
@@ -60,8 +65,8 @@ func Fly(ctx context.Context, o Options) []enforce.Proof {
 	results, err := fly(ctx, o)
 	now := o.Now().UTC()
 	var list []enforce.Proof
-	for _, attempt := range []string{Drift, Connection, Write} {
-		p := enforce.Proof{Time: now, Attempt: attempt, State: enforce.NotSupported}
+	for _, attempt := range []string{Drift, Process, Connection, Write} {
+		p := enforce.Proof{Time: now, Attempt: attempt, Kind: kinds[attempt], State: enforce.NotSupported}
 		switch r, ok := results[attempt]; {
 		case err != nil:
 			p.State, p.Detail = enforce.Degraded, err.Error()
@@ -126,7 +131,7 @@ func build(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make the canary: %w", err)
 	}
-	mark := fmt.Sprintf("%d-%d", info.Size(), info.ModTime().UnixNano())
+	mark := fmt.Sprintf("2-%d-%d", info.Size(), info.ModTime().UnixNano())
 	if have, err := o.docker(ctx, "image", "inspect", "--format", `{{index .Config.Labels "sekisho.canary"}}`, Image).Output(); err == nil && strings.TrimSpace(string(have)) == mark {
 		return nil
 	}
@@ -161,6 +166,9 @@ func pack(w io.Writer, binary string, info os.FileInfo) error {
 		return fmt.Errorf("make the canary: %w", err)
 	}
 	if _, err := io.CopyN(t, f, info.Size()); err != nil {
+		return fmt.Errorf("make the canary: %w", err)
+	}
+	if err := t.WriteHeader(&tar.Header{Name: strings.TrimPrefix(other, "/"), Typeflag: tar.TypeLink, Linkname: "sekisho", Mode: 0o755}); err != nil {
 		return fmt.Errorf("make the canary: %w", err)
 	}
 	return t.Close()

@@ -26,7 +26,7 @@ func TestNoEngine(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
-	if len(list) != 3 {
+	if len(list) != 4 {
 		t.Errorf("%+v", list)
 	}
 }

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"maps"
+	"path"
 	"strings"
 	"time"
 
@@ -35,6 +36,25 @@ func shim(args []string) (id string, p place) {
 		}
 	}
 	return id, p
+}
+
+// conmon reads the command line of the monitor of CRI-O and Podman.
+func conmon(args []string) (id, bundle string) {
+	if path.Base(args[0]) != "conmon" {
+		return "", ""
+	}
+	for i := 1; i+1 < len(args); i++ {
+		switch args[i] {
+		case "-c", "--cid":
+			id = args[i+1]
+		case "-b", "--bundle":
+			bundle = args[i+1]
+		}
+	}
+	if !hex64(id) || !path.IsAbs(bundle) {
+		return "", ""
+	}
+	return id, bundle
 }
 
 // Run asks containerd for what its files do not tell, the name and digest of

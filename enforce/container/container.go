@@ -43,6 +43,7 @@ type Tracker struct {
 	places  map[string]place  // by id, of the same containers
 	parents []string          // directories that bundles were seen in
 	asks    chan *known
+	changes uint64
 }
 
 // Options say where this host's files are.
@@ -157,6 +158,7 @@ func (t *Tracker) Made(c Cgroup) *sekisho.Container {
 	}
 	k.keys[c.Key] = true
 	t.byKey[c.Key] = k
+	t.changes++
 	if !k.whole { // one hierarchy is enough
 		t.describe(k)
 	}
@@ -189,6 +191,7 @@ func (t *Tracker) Inherit(key, parent uint64) *sekisho.Container {
 	if len(k.keys) < 4096 {
 		k.keys[key] = true
 		t.byKey[key] = k
+		t.changes++
 	}
 	return k.container
 }
@@ -203,7 +206,8 @@ func (t *Tracker) Removed(key uint64) {
 	}
 	delete(t.byKey, key)
 	delete(k.keys, key)
-	if len(k.keys) == 0 {
+	t.changes++
+	if len(k.keys) == 0 && t.byID[k.container.ID] == k {
 		delete(t.byID, k.container.ID)
 		delete(t.pending, k.container.ID)
 	}

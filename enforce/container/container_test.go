@@ -114,6 +114,43 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
+// TestCRIO reads the bundle that CRI-O writes, whose annotations tell the image
+// and, without a kubelet's labels, the pod in a name; elsewhere they count
+// nothing.
+func TestCRIO(t *testing.T) {
+	annotations := `"annotations":{"io.container.manager":"cri-o","io.kubernetes.cri-o.Name":"k8s_nginx_web-7d4b9c6f5d-x2x9z_shop_u_0","io.kubernetes.cri-o.Labels":"null","io.kubernetes.cri-o.ImageName":"registry.example/nginx:1",
+"io.kubernetes.cri-o.ImageRef":"` + id + `","io.kubernetes.cri-o.ImageRepoDigests":"registry.example/nginx@sha256:` + id + `,other@x"}`
+	mount := `"mounts":[{"destination":"/run/.containerenv","type":"bind","source":"/var/lib/containers/storage/overlay-containers/x/userdata/.containerenv"}]`
+	for bundle, runtime := range map[string]string{"/run/containers/storage/overlay-containers/" + id + "/userdata": "cri-o", "/run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id: "containerd"} {
+		root := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(root, bundle), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, bundle, "config.json"), []byte(`{"root":{"path":"/s/overlay/l/merged"},`+mount+`,`+annotations+`}`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c := New(Options{Root: root}).Made(Cgroup{Key: 7, Path: "/kubepods/" + id})
+		if c == nil || c.Runtime != runtime || c.Upper != "/s/overlay/l/diff" || c.Image != "registry.example/nginx:1" || len(c.Mounts) != 0 {
+			t.Fatalf("%+v", c)
+		}
+		known := c.Name == "nginx" && c.ImageID == sekisho.Digest("sha256:"+id) && c.ImageDigest == sekisho.Digest("sha256:"+id) && c.Workload.String() == "shop/web/nginx"
+		if known != (runtime == "cri-o") {
+			t.Errorf("%s: %+v", bundle, c)
+		}
+	}
+	for line, want := range map[string]string{
+		"/usr/bin/conmon -b /run/b/userdata -c " + id + " -n k8s_x": "/run/b/userdata",
+		"conmon --cid " + id + " --bundle /b":                       "/b",
+		"conmon -b relative -c " + id:                               "",
+		"conmon -b /b -c ../x":                                      "",
+		"sh -b /b -c " + id:                                         "",
+	} {
+		if _, bundle := conmon(strings.Fields(line)); bundle != want {
+			t.Errorf("%s: %q, want %q", line, bundle, want)
+		}
+	}
+}
+
 // FuzzSpec reads configurations that a hostile image may have shaped.
 func FuzzSpec(f *testing.F) {
 	f.Add([]byte(`{"root":{"path":"/x"},"mounts":[{"destination":"/etc/hosts","source":"/var/lib/docker/containers/x/hosts"}],"annotations":{"a":"b"}}`))
@@ -123,6 +160,7 @@ func FuzzSpec(f *testing.F) {
 			return
 		}
 		c := &sekisho.Container{ID: id, Labels: s.Annotations}
+		crio(c)
 		annotated(c)
 		if list := mounts(s); len(list) > 1024 {
 			t.Errorf("%d mounts", len(list))

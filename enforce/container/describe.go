@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -96,18 +98,25 @@ func (t *Tracker) describe(k *known) {
 	c.Privileged = len(s.Linux.MaskedPaths) == 0 && len(s.Linux.ReadonlyPaths) == 0 && slices.Contains(s.Process.Capabilities.Bounding, "CAP_SYS_ADMIN")
 	c.Labels = s.Annotations
 	c.Mounts = mounts(s)
+	c.Resolvers = t.resolvers(s)
 	if c.Runtime == "" {
 		c.Runtime = runtimeOf(k.bundle)
 	}
 	k.whole = true
 	if dir := dockerDirectory(s, c.ID); dir != "" {
 		c.Runtime = "docker"
+		c.Resolvers = append(c.Resolvers, embedded)
 		k.whole = t.docker(&c, dir)
 	} else {
+		if path.Base(k.bundle) == "userdata" && c.Labels["io.container.manager"] == "cri-o" { // others let users write annotations
+			c.Runtime = "cri-o"
+			crio(&c)
+		}
 		annotated(&c)
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
+	t.changes++
 	t.want(k)
 }
 
@@ -148,7 +157,7 @@ func runtimeOf(bundle string) string {
 }
 
 // system are destinations that every container has; they are nobody's mounts.
-var system = []string{"/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
+var system = []string{"/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/run/.containerenv"}
 
 func mounts(s spec) []sekisho.Mount {
 	var list []sekisho.Mount
@@ -161,13 +170,44 @@ func mounts(s spec) []sekisho.Mount {
 	return list
 }
 
-// dockerDirectory is where Docker keeps a container: the host side of its
-// /etc/hostname and /etc/resolv.conf, which are those of another container
-// when it shares that one's network.
+// embedded is Docker's own name server in the networks that people make. It is
+// written into resolv.conf after the container is described.
+var embedded = netip.AddrFrom4([4]byte{127, 0, 0, 11})
+
+// maxResolvers bounds the name servers of a container; libraries ask three.
+const maxResolvers = 16
+
+// resolvers reads the name servers that a container's runtime gave it
+// (resolv.conf(5)), before the container can change them.
+func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
+	name := "/etc/resolv.conf"
+	for _, m := range s.Mounts {
+		if m.Destination == "/etc/resolv.conf" {
+			name = m.Source
+		}
+	}
+	data, err := t.read(name)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" || len(list) == maxResolvers {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil {
+			list = append(list, a.WithZone("").Unmap())
+		}
+	}
+	return list
+}
+
+// dockerDirectory is where Docker keeps a container: beside the host side of
+// /etc/resolv.conf, which is another container's where the network is.
 func dockerDirectory(s spec, id string) string {
 	for _, m := range s.Mounts {
 		dir, rest, ok := strings.Cut(m.Source, "/containers/")
-		if owner, _, more := strings.Cut(rest, "/"); ok && more && hex64(owner) && strings.HasPrefix(m.Destination, "/etc/") {
+		if owner, _, below := strings.Cut(rest, "/"); ok && below && hex64(owner) && strings.HasPrefix(m.Destination, "/etc/") {
 			return dir + "/containers/" + id
 		}
 	}
@@ -252,6 +292,29 @@ func annotated(c *sekisho.Container) {
 	if _, digest, ok := strings.Cut(c.Image, "@"); ok {
 		c.ImageDigest = sekisho.Digest(digest)
 	}
+}
+
+// crio takes the image's digests and the labels from the annotations of CRI-O,
+// which has its own for them. Where there are no labels of a kubelet, the name
+// k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT tells what they would.
+func crio(c *sekisho.Container) {
+	if id := sekisho.Digest("sha256:" + strings.TrimPrefix(c.Labels["io.kubernetes.cri-o.ImageRef"], "sha256:")); id.Validate() == nil {
+		c.ImageID = id
+	}
+	refs, _, _ := strings.Cut(c.Labels["io.kubernetes.cri-o.ImageRepoDigests"], ",")
+	if _, digest, _ := strings.Cut(refs, "@"); sekisho.Digest(digest).Validate() == nil {
+		c.ImageDigest = sekisho.Digest(digest)
+	}
+	labels := map[string]string{}
+	if p := strings.Split(c.Labels["io.kubernetes.cri-o.Name"], "_"); len(p) == 6 && p[0] == "k8s" {
+		labels["io.kubernetes.container.name"], labels["io.kubernetes.pod.name"], labels["io.kubernetes.pod.namespace"] = p[1], p[2], p[3]
+	}
+	var own map[string]string
+	if json.Unmarshal([]byte(c.Labels["io.kubernetes.cri-o.Labels"]), &own) == nil {
+		maps.Copy(labels, own)
+	}
+	maps.Copy(labels, c.Labels)
+	c.Labels = labels
 }
 
 var replica = regexp.MustCompile(`^(.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$`)

@@ -136,7 +136,7 @@ func (t *Tracker) hosts(proc string) bool {
 }
 
 // shims finds the bundles of running containers: a shim's working directory
-// is the bundle, and its command line has the id.
+// is the bundle, and its command line has the id; conmon's has both.
 func (t *Tracker) shims() map[string]shimmed {
 	dir := filepath.Join("/", t.o.Root, "proc")
 	entries, err := os.ReadDir(dir)
@@ -149,10 +149,16 @@ func (t *Tracker) shims() map[string]shimmed {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(dir, e.Name(), "cmdline"))
-		if err != nil || !strings.Contains(string(line), "shim") || !t.hosts(filepath.Join(dir, e.Name())) {
+		if err != nil {
 			continue
 		}
 		args := strings.Split(string(line), "\x00")
+		if id, bundle := conmon(args); id != "" && t.hosts(filepath.Join(dir, e.Name())) {
+			found[id] = shimmed{bundle: bundle}
+		}
+		if !strings.Contains(string(line), "shim") || !t.hosts(filepath.Join(dir, e.Name())) {
+			continue
+		}
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
 			found[id] = shimmed{cwd, where}

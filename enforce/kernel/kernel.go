@@ -41,6 +41,7 @@ type Kernel struct {
 	features map[string]string
 	mu       sync.Mutex
 	watched  map[string]*sekisho.Container
+	made     map[sensor.Mode]bool // policies that profiles asked for
 	mounts   chan mount
 	each     func(*sekisho.Event)
 }
@@ -58,25 +59,19 @@ var bits = []struct {
 
 // Open attaches.
 func Open(o Options) (*Kernel, error) {
-	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, mounts: make(chan mount, 1024)}
+	k := &Kernel{Options: o, features: map[string]string{}, watched: map[string]*sekisho.Container{}, made: map[sensor.Mode]bool{}, mounts: make(chan mount, 1024)}
 	if o.Settings.Mode == profile.Enforce { // nobody else will know a container that begins while we are away
-		o.Sensor.Loss.Unknown = uint32(modeOf(o.Settings.Drift)) + 1
+		o.Sensor.Loss.Unknown = policyID(modeOf(o.Settings.Drift) | sensor.SpareLower)
 	}
 	s, err := sensor.Open(o.Sensor)
 	if err != nil {
 		return nil, err
 	}
 	k.sensor = s
-	for _, f := range s.Features() {
-		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
-	}
-	for mode := range sensor.Mode(32) { // all are there from the start: containers only point at one
-		p := o.Sensor.Default
-		p.Mode = mode
-		if err := s.SetPolicy(uint32(mode)+1, p); err != nil {
-			s.Close()
-			return nil, err
-		}
+	k.remember()
+	if err := k.policies(); err != nil {
+		s.Close()
+		return nil, err
 	}
 	k.features["polite denial"] = sensor.NotAsked
 	if settings.On(o.Settings.Deny.Polite) {
@@ -89,6 +84,27 @@ func Open(o Options) (*Kernel, error) {
 		}
 	}
 	return k, nil
+}
+
+// policies makes those that need no profile: they are there from the start,
+// containers only point at one. All that a profile can ask for is tried once,
+// to know what this kernel does.
+func (k *Kernel) policies() error {
+	p := k.Options.Sensor.Default
+	for mode := range sensor.DenyConnect {
+		p.Mode = mode
+		if err := k.sensor.SetPolicy(policyID(mode), p); err != nil {
+			return err
+		}
+	}
+	trial := sensor.Modes
+	if !settings.On(k.Settings.Syscalls) {
+		trial &^= sensor.KillMapped | sensor.KillWrite
+	}
+	for _, f := range k.sensor.Try(trial) {
+		k.features[f.Name] = strings.TrimSuffix(f.State+": "+f.Why, ": ")
+	}
+	return nil
 }
 
 // Features says what works here.
@@ -126,7 +142,11 @@ func (k *Kernel) Run(ctx context.Context, each func(*sekisho.Event)) error {
 		})
 		group.Go(func() { k.markMounts(asked) })
 	}
+	group.Go(func() { k.keepMemory(asked) })
 	k.running()
+	if err := k.sensor.Sweep(); err != nil {
+		return err
+	}
 	err := k.sensor.Run(ctx, k.hear)
 	silent()
 	group.Wait()
@@ -215,8 +235,8 @@ func modeOf(origins []string) (m sensor.Mode) {
 }
 
 // Forbid puts a container under a policy of the kernel.
-func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
-	mode := modeOf(origins)
+func (k *Kernel) Forbid(c *sekisho.Container, o enforce.Orders) error {
+	mode := modeOf(o.Origins)
 	k.mu.Lock()
 	if mode == 0 {
 		delete(k.watched, c.ID)
@@ -226,13 +246,45 @@ func (k *Kernel) Forbid(c *sekisho.Container, origins []string) error {
 	k.mu.Unlock()
 	var err error
 	if k.guard != nil && mode != 0 {
-		if err = k.guard.Watch(c, origins); err == nil && k.Judge.Layers(c) != nil {
+		if err = k.guard.Watch(c, o.Origins); err == nil && k.Judge.Layers(c) != nil {
 			mode |= sensor.SpareLower // the guard compares content with the image's; the killer cannot
 		}
 	} else if k.guard != nil {
 		err = k.guard.Watch(c, nil)
 	}
-	return errors.Join(k.sensor.Assign(c.ID, uint32(mode)+1), err)
+	return errors.Join(err, k.assign(c, mode, o))
+}
+
+// assign adds what the container's profile forbids. Where that cannot be, the
+// rest holds.
+func (k *Kernel) assign(c *sekisho.Container, mode sensor.Mode, o enforce.Orders) error {
+	var r *sensor.Rules
+	var err error
+	if o.Profile != nil && len(o.Stop) > 0 {
+		var more sensor.Mode
+		more, err = k.forbidden(o.Profile, o.Stop)
+		known, wrong := rules(o.Profile, c)
+		if wrong != nil {
+			err, more = errors.Join(err, wrong), 0
+		}
+		if more != 0 {
+			mode, r = mode|more, known
+		}
+	}
+	if failed := k.put(c.ID, mode, r); failed != nil {
+		err = errors.Join(err, failed)
+		if r != nil {
+			err = errors.Join(err, k.put(c.ID, mode&(sensor.DenyConnect-1), nil))
+		}
+	}
+	return err
+}
+
+func (k *Kernel) put(id string, mode sensor.Mode, r *sensor.Rules) error {
+	if err := k.prepare(mode); err != nil {
+		return err
+	}
+	return k.sensor.Assign(id, policyID(mode), r)
 }
 
 // denied makes an event of a denial.
@@ -246,7 +298,7 @@ func (k *Kernel) denied(d fanotify.Denial) {
 	if args, err := os.ReadFile(filepath.Join(proc, "cmdline")); err == nil {
 		p.Args = strings.Split(strings.TrimRight(string(args[:min(len(args), 4096)]), "\x00"), "\x00")
 	}
-	k.each(&sekisho.Event{Time: d.Time, Kind: sekisho.EventDenied, Syscall: "execve", Process: p, Container: d.Container, Path: d.Path, Origin: d.Origin, Result: -1})
+	k.each(&sekisho.Event{Time: d.Time, Kind: sekisho.EventDenied, Reason: sensor.ReasonDrift, Syscall: "execve", Process: p, Container: d.Container, Path: d.Path, Origin: d.Origin, Result: -1})
 }
 
 // Counts are what the kernel counted, by class.

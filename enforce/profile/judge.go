@@ -21,6 +21,7 @@ type Matcher struct {
 	names     map[string]bool // host:port/proto
 	nets      []network
 	listens   map[string]bool
+	chosen    bool // it listens on ports that the kernel chooses
 	caps      map[string]bool
 }
 
@@ -59,13 +60,27 @@ func (p *Profile) Compile() (*Matcher, error) {
 		}
 		m.names[c.To] = true
 	}
-	for _, l := range p.Listens {
-		m.listens[l] = true
+	if err := m.ports(p); err != nil {
+		return nil, err
 	}
 	for _, c := range p.Capabilities {
 		m.caps[c] = true
 	}
 	return m, nil
+}
+
+// ports takes over what may be listened on.
+func (m *Matcher) ports(p *Profile) error {
+	for _, l := range p.Listens {
+		port, protocol, ok := strings.Cut(l, "/")
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || !ok || protocol == "" {
+			return sekisho.Errorf(sekisho.Invalid, "profile %s: listens: %q: want port/protocol, as 8080/tcp", p.Name, l)
+		}
+		m.listens[l] = true
+		m.chosen = m.chosen || n >= ephemeral && protocol == "tcp"
+	}
+	return nil
 }
 
 // split cuts "host:port/protocol".
@@ -100,8 +115,14 @@ func (m *Matcher) Judge(e *sekisho.Event) *Deviation {
 		}
 		return m.write(e.Path)
 	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown:
+		if e.Result < 0 {
+			return nil
+		}
 		return m.write(e.Path)
 	case sekisho.EventRename, sekisho.EventLink:
+		if e.Result < 0 {
+			return nil
+		}
 		if d := m.write(e.Path); d != nil {
 			return d
 		}
@@ -109,7 +130,7 @@ func (m *Matcher) Judge(e *sekisho.Event) *Deviation {
 	case sekisho.EventConnect, sekisho.EventSend:
 		return m.connect(e)
 	case sekisho.EventListen:
-		if e.Net != nil {
+		if e.Net != nil && !inner(e.Net.Local) && !(m.chosen && e.Net.Local.Port() >= ephemeral) {
 			return m.one("listen", fmt.Sprintf("%d/%s", e.Net.Local.Port(), e.Net.Protocol), m.listens)
 		}
 	case sekisho.EventCapability:
@@ -146,7 +167,7 @@ func (m *Matcher) exec(e *sekisho.Event) *Deviation {
 }
 
 func (m *Matcher) write(name string) *Deviation {
-	if name == "" || m.exact[name] {
+	if name == "" || m.exact[name] || everywhere(name) {
 		return nil
 	}
 	for _, dir := range m.below {
@@ -164,7 +185,7 @@ func (m *Matcher) write(name string) *Deviation {
 
 func (m *Matcher) connect(e *sekisho.Event) *Deviation {
 	to := Peer(e)
-	if to == "" || m.names[to] {
+	if to == "" || m.names[to] || e.Kind == sekisho.EventSend && m.listens[local(e)] {
 		return nil
 	}
 	address := e.Net.Remote.Addr().Unmap()

@@ -65,26 +65,41 @@ func (l *Learner) Observe(e *sekisho.Event) {
 	switch e.Kind {
 	case sekisho.EventExec:
 		l.exec(e)
-	case sekisho.EventOpen:
-		if writes(e.Flags) && e.Result >= 0 {
-			l.use(l.writes, e.Path, program, e.Time)
+	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown, sekisho.EventRename, sekisho.EventLink, sekisho.EventOpen:
+		if e.Result >= 0 {
+			l.changed(e, program)
 		}
-	case sekisho.EventCreate, sekisho.EventMkdir, sekisho.EventUnlink, sekisho.EventRmdir, sekisho.EventSymlink, sekisho.EventChmod, sekisho.EventChown:
-		l.use(l.writes, e.Path, program, e.Time)
-	case sekisho.EventRename, sekisho.EventLink:
-		l.use(l.writes, e.Path, program, e.Time)
-		l.use(l.writes, e.Other, program, e.Time)
 	case sekisho.EventConnect, sekisho.EventSend:
-		if to := Peer(e); to != "" {
+		to := Peer(e)
+		if to != "" && e.Kind == sekisho.EventSend && served(e) {
+			l.add(l.listens, local(e), e.Time) // what a server answers names no peer
+		} else if to != "" {
 			l.use(l.peers, to, program, e.Time)
 		}
+	case sekisho.EventIOUring:
+		if opens(e.Number) {
+			l.unseen(KindWrite)
+		}
 	case sekisho.EventListen:
-		if e.Net != nil {
+		if e.Net != nil && !inner(e.Net.Local) {
 			l.add(l.listens, fmt.Sprintf("%d/%s", e.Net.Local.Port(), e.Net.Protocol), e.Time)
 		}
 	case sekisho.EventCapability:
 		l.add(l.caps, Capability(int(e.Number)), e.Time)
 	}
+}
+
+// changed takes a file that was written, made or removed.
+func (l *Learner) changed(e *sekisho.Event, program string) {
+	switch e.Kind {
+	case sekisho.EventOpen:
+		if !writes(e.Flags) {
+			return
+		}
+	case sekisho.EventRename, sekisho.EventLink:
+		l.use(l.writes, e.Other, program, e.Time)
+	}
+	l.use(l.writes, e.Path, program, e.Time)
 }
 
 // writes reports whether flags of open(2) ask for writing.
@@ -154,7 +169,7 @@ func (l *Learner) add(set map[string]bool, what string, at time.Time) {
 }
 
 func (l *Learner) use(set map[string]map[string]bool, what, by string, at time.Time) {
-	if what == "" {
+	if what == "" || everywhere(what) {
 		return
 	}
 	programs := set[what]
@@ -209,6 +224,8 @@ func fold(writes map[string]map[string]bool) []Write {
 	for p, by := range writes {
 		place := p
 		switch dir := path.Dir(p); {
+		case scratch(p) != "":
+			place = scratch(p)
 		case children[dir] > maxSingle && dir != "/":
 			place = dir + "/**"
 		case random(path.Base(p)) && dir != "/":
@@ -236,37 +253,4 @@ func covered(places map[string]map[string]bool, place string) bool {
 		}
 	}
 	return false
-}
-
-// random reports whether a name looks drawn: mostly digits, or long and
-// hexadecimal.
-func random(name string) bool {
-	digits, hex := 0, 0
-	for _, c := range name {
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-			hex++
-		case c >= 'a' && c <= 'f':
-			hex++
-		}
-	}
-	return digits*2 > len(name) || len(name) >= 12 && digits > 0 && hex*10 >= len(name)*9
-}
-
-// Peer names whom an event connects to: the name that was resolved, else the
-// address; "" for what stays inside the machine.
-func Peer(e *sekisho.Event) string {
-	n := e.Net
-	if n == nil || !n.Remote.IsValid() || n.Remote.Addr().IsLoopback() {
-		return ""
-	}
-	host := n.Name
-	if host == "" {
-		host = n.Remote.Addr().Unmap().String()
-		if n.Remote.Addr().Unmap().Is6() {
-			host = "[" + host + "]"
-		}
-	}
-	return fmt.Sprintf("%s:%d/%s", host, n.Remote.Port(), n.Protocol)
 }

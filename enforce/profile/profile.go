@@ -55,6 +55,36 @@ type Coverage struct {
 	Quiet  float64   `yaml:"quiet_hours"` // since something new was seen
 	Events uint64    `yaml:"events"`
 	Lost   uint64    `yaml:"lost,omitempty"`
+	Kinds  []string  `yaml:"kinds,omitempty"` // that were observed all the time: process, write, connection, listen, capability
+}
+
+// Kinds of what a profile holds that the kernel can stop.
+const (
+	KindProcess    = "process"
+	KindWrite      = "write"
+	KindConnection = "connection"
+	KindListen     = "listen"
+	KindCapability = "capability"
+)
+
+// Covers reports whether what a profile does not have of a kind is unknown,
+// not only unseen. A profile that was learned says which kinds were observed;
+// one that somebody wrote covers the kinds that it has something of.
+func (p *Profile) Covers(kind string) bool {
+	if len(p.Coverage.Kinds) > 0 {
+		return slices.Contains(p.Coverage.Kinds, kind)
+	}
+	switch kind {
+	case KindProcess:
+		return len(p.Processes) > 0
+	case KindWrite:
+		return len(p.Writes) > 0
+	case KindConnection:
+		return len(p.Connections) > 0
+	case KindListen:
+		return len(p.Listens) > 0
+	}
+	return kind == KindCapability
 }
 
 // Process is a program that may run.

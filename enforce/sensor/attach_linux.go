@@ -17,7 +17,7 @@ import (
 
 //go:generate sh bpf/build.sh
 
-var objectNames = []string{"proc", "net", "sys"}
+var objectNames = []string{"proc", "net", "sys", "lsm"}
 
 // part is one place where a program is attached. The first one is that
 // without which nothing works.
@@ -29,6 +29,7 @@ type part struct {
 	mode                     Mode // wanted by policies of this mode too
 	syscall                  string
 	only                     bool            // when the system call is named in the options
+	still                    bool            // it tells nothing: it is there for its mode only
 	others                   func() []string // programs for kernels that do not have this one's place
 }
 
@@ -42,18 +43,27 @@ func (s *Sensor) parts() []part {
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
 		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}},
 		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}},
-		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
-		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}},
-		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
-		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}},
-		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}},
-		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}},
-		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}},
+		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
+		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
+		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
+		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
+		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}, mode: DenyRaw | DenyICMP},
+		{feature: "bind IPv4", object: "net", program: "on_bind4", cgroup: ebpf.AttachCGroupInet4Bind, mode: DenyListen | DenyConnect, still: true},
+		{feature: "bind IPv6", object: "net", program: "on_bind6", cgroup: ebpf.AttachCGroupInet6Bind, mode: DenyListen | DenyConnect, still: true},
+		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}, mode: DenyListen},
+		{feature: "DNS answers", object: "net", program: "on_dns", cgroup: ebpf.AttachCGroupInetIngress, kinds: []sekisho.EventKind{sekisho.EventDNS}, mode: DenyConnect},
+		{feature: lsmExec, object: "lsm", program: "lsm_exec", mode: KillUpper | KillVolume | KillMemory},
+		{feature: lsmMap, object: "lsm", program: "lsm_mmap", mode: KillMapped},
+		{feature: lsmProtect, object: "lsm", program: "lsm_mprotect", mode: KillMapped},
 		{feature: "mmap of code", object: "sys", program: "on_mmap", tracepoint: "sys_exit_mmap", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 		{feature: "mprotect of code", object: "sys", program: "on_mprotect", tracepoint: "sys_enter_mprotect", kinds: []sekisho.EventKind{sekisho.EventMap}, mode: KillMapped},
 	}
 	for _, c := range syscalls() {
-		list = append(list, part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: tracepointOf(c.name), kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0})
+		p := part{feature: "call " + c.name, object: "sys", program: "on_call", tracepoint: tracepointOf(c.name), kinds: []sekisho.EventKind{c.kind}, syscall: c.name, only: c.tier0}
+		if c.how&howOpen != 0 {
+			p.mode = KillWrite
+		}
+		list = append(list, p)
 	}
 	return list
 }
@@ -69,7 +79,10 @@ func tracepointOf(call string) string {
 
 // asked says whether any policy wants what a part tells.
 func (s *Sensor) asked(p part) bool {
-	if len(p.kinds) == 0 {
+	if p.object == "lsm" {
+		return s.asksLSM(p)
+	}
+	if len(p.kinds) == 0 && !p.still {
 		return true
 	}
 	if p.only && !slices.Contains(s.o.Syscalls, p.syscall) {
@@ -84,17 +97,36 @@ func (s *Sensor) asked(p part) bool {
 			return true
 		}
 	}
+	if s.links[lsmMap] != nil && s.links[lsmProtect] != nil {
+		return false // it is refused before it is mapped
+	}
 	return mode&p.mode != 0
 }
 
 // inUse returns what the policies of present containers forbid: hooks that only
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
-	mode := s.policies[0].Mode
-	for _, id := range s.assigned {
-		mode |= s.policies[id].Mode
+	mode := s.policies[0].Mode | s.trial
+	if s.resting {
+		mode |= s.policies[s.o.Loss.Unknown].Mode
+	}
+	for _, a := range s.assigned {
+		mode |= s.policies[a.Policy].Mode
 	}
 	return mode
+}
+
+// Try attaches what policies of a mode need and detaches it again: it returns
+// what this kernel can do.
+func (s *Sensor) Try(m Mode) []Feature {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trial = m
+	s.attachAll()
+	features := s.features
+	s.trial = 0
+	s.attachAll()
+	return features
 }
 
 // attachAll attaches what is asked for and detaches what no longer is.
@@ -199,6 +231,8 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 			err = errors.New("this kernel has no such tracepoint")
 		}
 		return l, err
+	case p.object == "lsm":
+		return s.attachLSM(prog)
 	case prog.Type() != ebpf.Tracing:
 		dir := s.o.Containers.Unified()
 		if dir == "" {
@@ -323,23 +357,16 @@ func (s *Sensor) describeCalls() error {
 			return fmt.Errorf("describe %s: %w", c.name, err)
 		}
 	}
+	s.callName[hookExec], s.callName[hookMap], s.callName[hookProtect] = "execve", "mmap", "mprotect"
 	for _, name := range []string{"mmap", "mprotect"} {
 		s.callName[numbers[name]] = name
 	}
 	return nil
 }
 
-// fnv1a hashes a name as the kernel's program does.
-func fnv1a(s string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
-	}
-	return h
-}
-
 // why is the first line of an error, without the verifier's log.
 func why(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
+	line, _, _ = strings.Cut(line, " (MEMLOCK") // the limit is none; it is the kernel that says no
 	return line[:min(len(line), 300)]
 }

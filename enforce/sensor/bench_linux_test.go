@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"testing"
 	"time"
 
@@ -42,24 +41,72 @@ func opened(tb testing.TB, o Options, f func(*sekisho.Event)) *Sensor {
 	return s
 }
 
-// BenchmarkKernel reports what the kernel's programs cost, as it counts
-// itself, while programs are run.
-func BenchmarkKernel(b *testing.B) {
-	o := Options{Default: Policy{Kinds: sekisho.EventKinds(), Opens: OpensToWrite | OpensOfNames}, Host: Policy{Kinds: []sekisho.EventKind{sekisho.EventOpen, sekisho.EventConnect}, Opens: OpensToWrite}}
-	s := opened(b, o, func(*sekisho.Event) {})
-	c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
-	if err != nil {
+// alone puts this thread and what it starts before all other work on the last
+// CPU, so that the fastest of many short windows is nobody else's doing.
+func alone(b *testing.B) {
+	runtime.LockOSThread() // not unlocked: the thread ends with the benchmark
+	var set unix.CPUSet
+	set.Set(runtime.NumCPU() - 1)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		b.Fatal(err)
 	}
-	defer c.Close()
-	for b.Loop() {
-		if err := exec.Command("/bin/true").Run(); err != nil {
-			b.Fatal(err)
-		}
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: 1, Priority: 1}, 0) // SCHED_FIFO
+}
+
+// BenchmarkKernel reports what the kernel's programs cost, as it counts itself,
+// while programs are run: the fastest of windows of 20 programs.
+func BenchmarkKernel(b *testing.B) {
+	kinds := sekisho.EventKinds()
+	for name, o := range map[string]Options{
+		"default": {},
+		"host":    {Host: Policy{Kinds: []sekisho.EventKind{sekisho.EventConnect}}},
+		"calls":   {Default: Policy{Kinds: kinds, Opens: OpensToWrite | OpensOfNames}, Host: Policy{Kinds: []sekisho.EventKind{sekisho.EventOpen}, Opens: OpensToWrite}},
+		"env":     {Env: 4096},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := opened(b, o, func(*sekisho.Event) {})
+			c, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer c.Close()
+			alone(b)
+			fastest := map[string]float64{}
+			before, after := map[string]*ebpf.ProgramStats{}, map[string]*ebpf.ProgramStats{}
+			for b.Loop() {
+				programStats(s, before)
+				for range 20 {
+					p, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := p.Wait(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				programStats(s, after)
+				for name, st := range after {
+					n := st.RunCount - before[name].RunCount
+					if n < 20 {
+						continue
+					}
+					each := float64((st.Runtime - before[name].Runtime).Nanoseconds()) / float64(n)
+					if old, ok := fastest[name]; !ok || each < old {
+						fastest[name] = each
+					}
+				}
+			}
+			for name, each := range fastest {
+				b.ReportMetric(each, name+"-ns")
+			}
+		})
 	}
+}
+
+func programStats(s *Sensor, to map[string]*ebpf.ProgramStats) {
 	for name, p := range s.loaded {
-		if st, err := p.Stats(); err == nil && st.RunCount > 0 && slices.Contains([]string{"on_exec", "on_fork", "on_exit", "on_call", "on_capable", "on_mmap"}, name) {
-			b.ReportMetric(float64(st.Runtime.Nanoseconds())/float64(st.RunCount), name+"-ns")
+		if st, err := p.Stats(); err == nil {
+			to[name] = st
 		}
 	}
 }
@@ -115,7 +162,7 @@ func BenchmarkRun(b *testing.B) {
 
 // filled is a ring in memory, with records of 144 bytes.
 func filled(size int) *ring {
-	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64)}
+	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64), done: new(uint64)}
 	for at := 0; at+152 <= size; at += 152 {
 		binary.LittleEndian.PutUint32(r.data[at:], 144)
 		*r.written += 152

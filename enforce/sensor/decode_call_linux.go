@@ -6,6 +6,7 @@ import (
 	"path"
 
 	"sekisho"
+	"sekisho/enforce/sensor/dns"
 )
 
 const (
@@ -60,12 +61,7 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 		}
 		e.Net.Inbound = e.Kind == sekisho.EventAccept || e.Kind == sekisho.EventReceive
 	}
-	s.emit(e, f)
-	if h.Flags&flagKilled != 0 {
-		k := *e
-		k.Kind, k.Syscall = sekisho.EventKill, ""
-		s.emit(&k, f)
-	}
+	s.emitKilled(e, h.Flags, ReasonWrite, f)
 }
 
 // absolute joins a path with the directory that it begins at.
@@ -85,17 +81,31 @@ func (s *Sensor) network(x *netEvent, f func(*sekisho.Event)) {
 	e := s.event(h)
 	e.Net = s.conn(h, x.Family, x.Type, x.Protocol, x.LPort, x.RPort, x.Local, x.Remote)
 	e.Net.Inbound = h.Flags&flagInbound != 0
-	if e.Kind == sekisho.EventSocket {
+	switch e.Kind {
+	case sekisho.EventSocket:
 		e.Number, e.Flags = int64(x.Family), uint64(x.Type)
+	case sekisho.EventDenied:
+		if int(x.Op) < len(denials) {
+			e.Syscall, e.Reason = denials[x.Op].call, denials[x.Op].reason
+		}
+		if e.Syscall == "bind" || e.Syscall == "socket" {
+			e.Net.Remote = netip.AddrPort{}
+		}
+		if e.Syscall == "socket" {
+			e.Net.Local = netip.AddrPort{}
+		}
 	}
-	s.emit(e, f)
+	s.emitKilled(e, h.Flags, ReasonListen, f)
 }
+
+// denials say what was denied by enum op of bpf/event.h.
+var denials = [...]struct{ call, reason string }{{}, {"connect", ReasonConnection}, {"sendto", ReasonConnection}, {"bind", ReasonListen}, {"socket", ReasonSocket}}
 
 func (s *Sensor) conn(h *head, family, kind, protocol, lport, rport uint16, local, remote [16]byte) *sekisho.EventConn {
 	c := &sekisho.EventConn{Protocol: protocolName(family, kind, protocol), Domain: int(family), Type: int(kind)}
 	if family == 2 || family == 10 {
 		c.Local, c.Remote = addrPort(family, local, lport), addrPort(family, remote, rport)
-		c.Name = s.names.of(h.Container, c.Remote.Addr())
+		c.Name = s.names.Of(h.Container, c.Remote.Addr())
 	}
 	return c
 }
@@ -127,15 +137,15 @@ func protocolName(family, kind, protocol uint16) string {
 func (s *Sensor) dns(x *dnsEvent, f func(*sekisho.Event)) {
 	payload, protocol := x.Payload[:min(int(x.Length), len(x.Payload))], "udp"
 	if x.Stream != 0 {
-		payload, protocol = message(payload), "tcp"
+		payload, protocol = dns.Message(payload), "tcp"
 	}
-	a, ok := parseAnswer(payload)
+	a, ok := dns.Parse(payload)
 	if !ok {
 		return
 	}
 	e := s.event(&x.Head)
-	s.names.add(x.Head.Container, a)
-	e.Path, e.Number, e.Result = a.name, int64(a.kind), -int64(a.code)
-	e.Net = &sekisho.EventConn{Protocol: protocol, Addresses: a.addresses, Inbound: true}
+	s.names.Add(x.Head.Container, a)
+	e.Path, e.Number, e.Result = a.Name, int64(a.Kind), -int64(a.Code)
+	e.Net = &sekisho.EventConn{Protocol: protocol, Addresses: a.Addresses, Inbound: true}
 	s.emit(e, f)
 }

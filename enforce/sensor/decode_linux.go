@@ -149,12 +149,24 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 		s.o.Containers.Executed(p)
 	}
 	e := &sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventExec, Syscall: "execve", Process: p, Container: c, Path: p.Path, Origin: p.Origin, Compat: h.Flags&flagCompat != 0}
-	s.emit(e, f)
-	if h.Flags&flagKilled != 0 {
-		k := *e
-		k.Kind, k.Syscall = sekisho.EventKill, ""
-		s.emit(&k, f)
+	s.emitKilled(e, h.Flags, ReasonProcess, f)
+}
+
+// emitKilled hands an event on, and another one when the process was killed
+// for it: for drift, or because its profile does not have it.
+func (s *Sensor) emitKilled(e *sekisho.Event, flags uint8, reason string, f func(*sekisho.Event)) {
+	if flags&flagKilled == 0 {
+		s.emit(e, f)
+		return
 	}
+	e.Reason = ReasonDrift
+	if flags&flagProfile != 0 {
+		e.Reason = reason
+	}
+	s.emit(e, f)
+	k := *e
+	k.Kind, k.Syscall = sekisho.EventKill, ""
+	s.emit(&k, f)
 }
 
 // device writes the kernel's number of a device as stat(2) does.

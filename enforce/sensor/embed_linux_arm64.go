@@ -5,5 +5,5 @@ import "embed"
 // objects are the compiled programs; those of system calls are of this
 // architecture.
 //
-//go:embed bpf/proc.o bpf/proc_old.o bpf/net.o bpf/net_old.o bpf/sys_arm64.o bpf/sys_arm64_old.o bpf/sys_arm64_oldest.o bpf/sources.sum
+//go:embed bpf/proc.o bpf/proc_old.o bpf/net.o bpf/net_old.o bpf/lsm.o bpf/lsm_old.o bpf/sys_arm64.o bpf/sys_arm64_old.o bpf/sys_arm64_oldest.o bpf/sources.sum
 var objects embed.FS

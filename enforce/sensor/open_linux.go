@@ -19,6 +19,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/dns"
 	"sekisho/enforce/sensor/pin"
 )
 
@@ -48,26 +49,32 @@ type Sensor struct {
 	told       time.Time
 	boot       time.Duration
 	bootAt     time.Time
-	names      *names
+	names      *dns.Names
 	mu         sync.Mutex // of what follows
 	policies   map[uint32]Policy
-	assigned   map[string]uint32 // policy by container
-	mode       Mode              // what was in use when the hooks were attached
-	pins       *pin.Store        // nil where nothing outlives the sensor
-	unpinned   map[string]string // why, by feature; "" for all
+	assigned   map[string]assignment // by container
+	rules      map[uint32]*written   // by number
+	idle       []uint32              // of those that no container is under, the oldest first
+	trial      Mode                  // as if a policy had it
+	mode       Mode                  // what was in use when the hooks were attached
+	pins       *pin.Store            // nil where nothing outlives the sensor
+	unpinned   map[string]string     // why, by feature; "" for all
 	generation pin.Generation
 	settled    bool
+	resting    bool
 	outlived   *Outlived
+	before     map[string]bool   // programs that were attached all the time
 	reading    []byte            // the map of the reader, in memory
 	reader     *reader           // what outlives the sensor of its reading
 	over       map[uint64]uint32 // beyond budgets, that were told
 	lost       *[64]uint64       // that were told
+	provedLSM  bool              // the kernel asks programs before it acts
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, over: map[uint64]uint32{}, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: newNames(), policies: map[uint32]Policy{}, assigned: map[string]uint32{}, unpinned: map[string]string{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, over: map[uint64]uint32{}, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -355,58 +362,6 @@ func (s *Sensor) SetPolicy(id uint32, p Policy) error {
 		s.attachAll()
 	}
 	return nil
-}
-
-// Assign puts a container under a policy. Cgroups that it makes later follow.
-func (s *Sensor) Assign(containerID string, policy uint32) error {
-	s.mu.Lock()
-	s.assigned[containerID] = policy
-	if s.inUse()&^s.mode != 0 {
-		s.attachAll()
-	}
-	s.mu.Unlock()
-	if err := s.maps["ids"].Put(fnv1a(containerID), policy); err != nil {
-		return fmt.Errorf("keep the policy of container %s: %w", containerID, err)
-	}
-	for _, key := range s.o.Containers.Keys(containerID) {
-		if err := s.assign(key, policy); err != nil {
-			return fmt.Errorf("put container %s under policy %d: %w", containerID, policy, err)
-		}
-	}
-	return nil
-}
-
-func (s *Sensor) assign(key uint64, policy uint32) error {
-	var v cgroupValue
-	if err := s.maps["cgroups"].Lookup(key, &v); errors.Is(err, ebpf.ErrKeyNotExist) {
-		v.Container = key
-	}
-	v.Policy = policy
-	return s.maps["cgroups"].Put(key, v)
-}
-
-// reassign puts a cgroup that was made while its container got its policy
-// under that policy too.
-func (s *Sensor) reassign(key uint64, containerID string) {
-	s.mu.Lock()
-	policy, ok := s.assigned[containerID]
-	s.mu.Unlock()
-	if ok {
-		_ = s.assign(key, policy) // a cgroup that went has no policy to miss
-	}
-}
-
-// forget drops the policy of a container that is gone.
-func (s *Sensor) forget(containerID string) {
-	if len(s.o.Containers.Keys(containerID)) > 0 {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.assigned, containerID)
-	if s.inUse() != s.mode {
-		s.attachAll()
-	}
 }
 
 // Exempt lets one file's content run in spite of drift: content that is the

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"sekisho"
+	"sekisho/enforce/container"
 )
 
 // Sensor exists on Linux only.
@@ -29,7 +30,13 @@ func (*Sensor) Stats() (Stats, error) { return Stats{}, nil }
 func (*Sensor) SetPolicy(uint32, Policy) error { return nil }
 
 // Assign does nothing.
-func (*Sensor) Assign(string, uint32) error { return nil }
+func (*Sensor) Assign(string, uint32, *Rules) error { return nil }
+
+// Try returns nothing.
+func (*Sensor) Try(Mode) []Feature { return nil }
+
+// Sweep does nothing.
+func (*Sensor) Sweep() error { return nil }
 
 // Exempt does nothing.
 func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }
@@ -38,7 +45,13 @@ func (*Sensor) Exempt(uint64, uint32, uint64) error { return nil }
 func (*Sensor) Close() error { return nil }
 
 // Outlived returns nothing.
-func (*Sensor) Outlived() *Outlived { return nil }
+func (*Sensor) Outlived() (*Outlived, bool) { return nil, true }
+
+// Abandoned says no.
+func Abandoned(string) bool { return false }
+
+// Look returns nothing.
+func Look(string, *container.Tracker) (*Held, error) { return nil, nil }
 
 // Unpin does nothing.
 func Unpin(string) (int, error) { return 0, nil }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -30,14 +31,14 @@ type reader struct {
 
 // mirrored are the maps whose forms must be the same to understand what
 // programs left: with those, new programs share the maps of old ones.
-var mirrored = []string{"critical", "bulk", "cgroups", "policies", "config", "counters", "seqs"}
+var mirrored = []string{"critical", "bulk", "cgroups", "policies", "config", "counters", "seqs", "ids", "nets", "hosts", "resolved", "paths", "rulesets", "settled"}
 
 // layout names the form of what programs and reader share.
 func layout() string {
 	h := sha256.New()
 	sums, _ := objects.ReadFile("bpf/sources.sum")
 	for line := range strings.Lines(string(sums)) {
-		if strings.Contains(line, "event.h") {
+		if strings.Contains(line, "event.h") || strings.Contains(line, "verdict.h") {
 			h.Write([]byte(line))
 		}
 	}
@@ -114,7 +115,10 @@ func (s *Sensor) number() error {
 	if c.Generation == 0 {
 		c.Generation = s.generation.Number
 	} else {
-		s.outlived = &Outlived{}
+		s.outlived = &Outlived{Open: c.Loss&lossOpen != 0}
+		for _, name := range s.pins.Attached(c.Generation) {
+			s.before[name] = true
+		}
 	}
 	return nil
 }
@@ -133,9 +137,6 @@ func (s *Sensor) adopt(p part) link.Link {
 		if prog, err := ebpf.NewProgramFromID(info.Program); err == nil {
 			s.programs = append(s.programs, prog)
 		}
-	}
-	if !slices.Contains(s.outlived.Adopted, p.feature) {
-		s.outlived.Adopted = append(s.outlived.Adopted, p.feature)
 	}
 	return l
 }
@@ -156,8 +157,8 @@ func (s *Sensor) settle(f func(*sekisho.Event)) error {
 		s.pinLink(feature)
 	}
 	s.attachAll() // what is not pinned is said
-	if o := s.outlived; o != nil {
-		o.Since, o.Read = s.wall(s.reader.Lived), s.critical.waiting()+s.bulk.waiting()
+	if s.outlived != nil {
+		s.recount()
 	}
 	s.beat()
 	s.shared().Generation = s.generation.Number
@@ -175,6 +176,34 @@ func (s *Sensor) settle(f func(*sekisho.Event)) error {
 		return fmt.Errorf("detach the programs of before: %w", err)
 	}
 	return nil
+}
+
+// recount says by class what outlived the sensor before.
+func (s *Sensor) recount() {
+	o := s.outlived
+	o.Since, o.Read = s.wall(s.reader.Lived), s.critical.waiting()+s.bulk.waiting()
+	held := map[string]bool{}
+	for _, p := range s.parts() {
+		if s.links[p.feature] == nil {
+			continue
+		}
+		class, _, _ := strings.Cut(p.feature, " ")
+		if len(p.kinds) > 0 {
+			class = p.kinds[0].String()
+		}
+		before, seen := held[class]
+		held[class] = s.before[pin.Entry(p.feature)] && (before || !seen)
+	}
+	for class, ok := range held {
+		if ok {
+			o.Held = append(o.Held, class)
+		} else {
+			o.Gone = append(o.Gone, class)
+		}
+	}
+	slices.Sort(o.Held)
+	slices.Sort(o.Gone)
+	o.Kills = carried(slices.Collect(maps.Keys(s.before)))
 }
 
 func (s *Sensor) pinLink(feature string) {
@@ -207,19 +236,32 @@ func sinceBoot() uint64 {
 // rest tells the kernel that the sensor ends: it need not wait for the missing
 // heartbeat.
 func (s *Sensor) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pins != nil {
+		s.resting = true
+		s.attachAll() // containers that begin now may need hooks that none needs yet
+	}
 	c := s.shared()
 	c.Heartbeat -= c.LossAfter + uint64(time.Minute)
 }
 
 // Outlived returns what went on before this sensor began, nil when nothing
-// was pinned. Run fills it before the first event.
-func (s *Sensor) Outlived() *Outlived {
+// was pinned. It is known when Run took over.
+func (s *Sensor) Outlived() (o *Outlived, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.outlived
+	if s.outlived == nil || !s.settled {
+		return nil, s.settled
+	}
+	copied := *s.outlived
+	return &copied, true
 }
 
 func (l *Loss) write(c *configValue) {
+	if l.Host {
+		c.Loss |= lossHost
+	}
 	c.LossAfter, c.Unknown = uint64(l.After), l.Unknown
 	if l.Open {
 		c.Loss |= lossOpen

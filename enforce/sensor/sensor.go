@@ -58,14 +58,52 @@ const (
 	KillMemory
 	KillMapped
 	SpareLower // a file that the image has too may run: somebody else compares its content
+
+	// What the rules of a container do not have is stopped: connections and
+	// sockets fail with EPERM, who listens on a port that the kernel chose, who
+	// opens a file to write it and who runs a program is killed.
+	DenyConnect
+	DenyListen
+	DenyRaw // sockets that are neither TCP nor UDP
+	DenyICMP
+	KillWrite
+	KillExec
+)
+
+// Modes are all that a policy can forbid together.
+const Modes = KillExec<<1 - 1
+
+// Reasons of events of the kinds sekisho.EventKill and sekisho.EventDenied:
+// drift, or what the rules do not have.
+const (
+	ReasonDrift      = "drift"
+	ReasonProcess    = "process"
+	ReasonWrite      = "write"
+	ReasonConnection = "connection"
+	ReasonListen     = "listen"
+	ReasonSocket     = "socket"
 )
 
 // Outlived says what went on while no sensor ran.
 type Outlived struct {
-	Since   time.Time // when the last one was known to live
-	Adopted []string  // features that were attached all the time
-	Read    uint64    // bytes that waited in the rings
-	Other   bool      // programs of another layout ran: what they told is lost
+	Since time.Time // when the last one was known to live
+	Held  []string  // classes of events that were kept all the time
+	Gone  []string  // classes that were not
+	Read  uint64    // bytes that waited in the rings
+	Other bool      // programs of another layout ran: what they kept cannot be read
+	Open  bool      // nothing was killed
+	Kills Mode      // what could be killed
+}
+
+// Held is what the kernel does now of what is pinned.
+type Held struct {
+	Other    bool // by another version: it cannot be read
+	Away     bool // no sensor lives
+	Open     bool // nothing is killed while none does
+	Strict   bool
+	Attached []string        // programs, by feature
+	Unknown  Mode            // what holds for containers that begin now
+	Modes    map[string]Mode // what holds, by container
 }
 
 // Policy is what the kernel does for the containers of one policy.
@@ -83,6 +121,7 @@ type Options struct {
 	Syscalls     []string // told by the call itself, with its result, where a kind is told without it too
 	Capabilities uint64   // whose use is told, as bits; 0 for those that lead out of a container
 	Names        []string // last parts of paths whose opens to read are told
+	Probe        bool     // try what no policy asks for, too
 	Env          int      // bytes of the environment read at exec; none by default
 	Budget       int      // events of a container in a second that are told, but for programs that begin and end; 0 for any number
 	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
@@ -99,6 +138,7 @@ type Loss struct {
 	After   time.Duration // without a sign of life; 0: it does not matter
 	Open    bool          // nothing is killed
 	Strict  bool          // SpareLower spares nothing
+	Host    bool          // the host's own processes are not told, so that the rings last longer
 	Unknown uint32        // policy of containers that begin meanwhile, unless they were known before; 0 for the default
 }
 

@@ -3,6 +3,7 @@ package sensor
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sekisho"
 )
@@ -106,8 +109,12 @@ func TestPoliciesAttach(t *testing.T) {
 // TestOldPrograms holds that the programs for older kernels load here too, but
 // for those whose place this kernel does not have.
 func TestOldPrograms(t *testing.T) {
-	s := opened(t, Options{Default: Policy{Kinds: []sekisho.EventKind{sekisho.EventCapability, sekisho.EventIOUring}}}, func(*sekisho.Event) {})
+	s := opened(t, Options{Probe: true, Default: Policy{Kinds: []sekisho.EventKind{sekisho.EventCapability, sekisho.EventIOUring}}}, func(*sekisho.Event) {})
+	refuses := true
 	for _, f := range s.Features() {
+		if f.Name == lsmExec {
+			refuses = f.State == OK
+		}
 		if (f.Name == "capability" || f.Name == "io_uring") && f.State != OK {
 			t.Errorf("%s: %s %s", f.Name, f.State, f.Why)
 		}
@@ -126,7 +133,7 @@ func TestOldPrograms(t *testing.T) {
 				_, err = s.loadOldest(object, name)
 				s.mu.Unlock()
 			}
-			if err != nil && !strings.HasPrefix(name, "on_capable") && !strings.HasPrefix(name, "on_uring") {
+			if err != nil && !strings.HasPrefix(name, "on_capable") && !strings.HasPrefix(name, "on_uring") && (refuses || object != "lsm") {
 				t.Errorf("%s: %v", name, why(err))
 			}
 		}
@@ -167,16 +174,6 @@ func TestTreeIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte("\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x02jp\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, ok := parseAnswer(b)
-		if ok && len(a.addresses) > maxAnswers {
-			t.Errorf("%d addresses", len(a.addresses))
-		}
-	})
-}
-
 func FuzzWords(f *testing.F) {
 	f.Add([]byte("a\x00b\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -206,7 +203,7 @@ func TestHooksFollowContainers(t *testing.T) {
 	if list := hooked(s); len(list) > 0 {
 		t.Errorf("no one asked for %v", list)
 	}
-	if err := s.Assign("a", 7); err != nil {
+	if err := s.Assign("a", 7, nil); err != nil {
 		t.Fatal(err)
 	}
 	if list := hooked(s); !slices.Equal(list, []string{"mmap of code", "mprotect of code"}) {
@@ -239,5 +236,24 @@ func TestTornRecord(t *testing.T) {
 		if got = r.peek(); got != nil {
 			t.Errorf("%d bytes before the end: then %v", n, got)
 		}
+	}
+}
+
+// TestDirect holds that a kernel that takes direct loads gets them: the other
+// objects cost twice as much.
+func TestDirect(t *testing.T) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	if major < 6 || major == 6 && minor < 2 {
+		t.Skip("the kernel is older than 6.2")
+	}
+	if s := opened(t, Options{}, func(*sekisho.Event) {}); s.form != direct {
+		t.Error("the programs with direct loads were refused")
 	}
 }

@@ -26,12 +26,13 @@ func Service(c *sekisho.Container) string {
 type Treatment struct {
 	Mode   string // "" when they do not speak of it
 	Drift  []string
+	Stop   []string
 	Ignore bool
 }
 
 // For returns what the settings say about a container.
 func (s *Settings) For(c *sekisho.Container) Treatment {
-	t := Treatment{Drift: s.Drift}
+	t := Treatment{Drift: s.Drift, Stop: s.Stop}
 	for _, w := range s.Workloads {
 		if w.Workload != "" && !Glob(w.Workload, c.Workload.String()) && !Glob(w.Workload, c.Name) || w.Image != "" && !Glob(w.Image, c.Image) {
 			continue
@@ -39,6 +40,9 @@ func (s *Settings) For(c *sekisho.Container) Treatment {
 		t.Mode, t.Ignore = w.Mode, w.Ignore
 		if w.Drift != nil {
 			t.Drift = w.Drift
+		}
+		if w.Stop != nil {
+			t.Stop = w.Stop
 		}
 		break
 	}

@@ -53,6 +53,7 @@ type Settings struct {
 	Audit     string     `yaml:"audit"`     // the directory of the audit log
 	Metrics   string     `yaml:"metrics"`   // a file for the textfile collector of Prometheus' node exporter
 	Drift     []string   `yaml:"drift"`     // origins that may not run; all when left out
+	Stop      []string   `yaml:"stop"`      // kinds of what a profile does not have that the kernel stops; all when left out
 	Workloads []Workload `yaml:"workloads"` // the first that fits counts
 	Rules     Rules      `yaml:"rules"`
 	Syscalls  *bool      `yaml:"syscalls"`  // system calls may be hooked, where rules, libraries or files need it; true when left out
@@ -95,10 +96,13 @@ func (p *Pin) UnmarshalYAML(decode func(any) error) error {
 	return nil
 }
 
-// pinDir is the directory of pins of a state.
-func pinDir(state string) Pin {
-	return Pin(fmt.Sprintf("/sys/fs/bpf/sekisho/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len("/sys/fs/bpf/sekisho/")+16])
+// PinDir is the directory of pins of a state, unless another one is named.
+func PinDir(state string) string {
+	return fmt.Sprintf(PinRoot+"/%x", sha256.Sum256([]byte(filepath.Clean(state))))[:len(PinRoot)+1+16]
 }
+
+// PinRoot is where pins are unless a directory is named.
+const PinRoot = "/sys/fs/bpf/sekisho"
 
 // What the kernel does while the enforcer is away.
 const (
@@ -112,6 +116,7 @@ type Workload struct {
 	Image    string   `yaml:"image"`    // as the workload writes it, * is anything
 	Mode     string   `yaml:"mode"`
 	Drift    []string `yaml:"drift"` // [] allows all
+	Stop     []string `yaml:"stop"`  // [] only tells
 	Ignore   bool     `yaml:"ignore"`
 }
 
@@ -257,6 +262,12 @@ func (s *Settings) complete(dir string) {
 		n := 10000
 		s.Budget = &n
 	}
+	if s.Stop == nil {
+		s.Stop = Stoppable()
+		if !On(s.Syscalls) {
+			s.Stop = s.Stop[:3]
+		}
+	}
 	set(&s.Cap.Instances, 3)
 	set(&s.Cap.Window, Duration(10*time.Minute))
 	set(&s.Evidence.Size, 1<<30)
@@ -276,7 +287,7 @@ func (s *Settings) complete(dir string) {
 	}
 	switch s.Pin {
 	case "", pinUsual:
-		s.Pin = pinDir(s.State)
+		s.Pin = Pin(PinDir(s.State))
 	case "false":
 		s.Pin = ""
 	}
@@ -309,6 +320,9 @@ func (s *Settings) check() error {
 		return err
 	}
 	if err := origins("drift", s.Drift); err != nil {
+		return err
+	}
+	if err := kinds("stop", s.Stop); err != nil {
 		return err
 	}
 	if err := s.hooks(); err != nil {
@@ -344,13 +358,16 @@ func (s *Settings) hooks() error {
 	if s.Files {
 		return sekisho.Errorf(sekisho.Invalid, "syscalls: false, files: true: files that are written are known from system calls only: want one of both")
 	}
-	lists := [][]string{s.Drift}
+	lists := [][]string{s.Drift, s.Stop}
 	for _, w := range s.Workloads {
-		lists = append(lists, w.Drift)
+		lists = append(lists, w.Drift, w.Stop)
 	}
 	for _, l := range lists {
 		if slices.Contains(l, Libraries) {
 			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, drift: libraries: mapped code is known from system calls only: want one of both")
+		}
+		if slices.Contains(l, profile.KindWrite) {
+			return sekisho.Errorf(sekisho.Invalid, "syscalls: false, stop: write: opened files are known from system calls only: want one of both")
 		}
 	}
 	return nil
@@ -391,6 +408,9 @@ func (w *Workload) check() error {
 			return err
 		}
 	}
+	if err := kinds("stop", w.Stop); err != nil {
+		return err
+	}
 	return origins("drift", w.Drift)
 }
 
@@ -415,6 +435,20 @@ func (r *Response) check() error {
 func origins(name string, list []string) error {
 	for _, o := range list {
 		if err := oneOf(name, o, Upper, Volume, Memory, Libraries); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stoppable are the kinds of what a profile holds that the kernel can stop.
+func Stoppable() []string {
+	return []string{profile.KindProcess, profile.KindConnection, profile.KindListen, profile.KindWrite}
+}
+
+func kinds(name string, list []string) error {
+	for _, k := range list {
+		if err := oneOf(name, k, Stoppable()...); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,10 @@ func TestMistakes(t *testing.T) {
 		"deny: {deadline: 1h}\n":                         "deny: deadline",
 		"deny: {on_timeout: maybe}\n":                    "on_timeout",
 		"canary: {every: 1s}\n":                          "canary",
+		"pin: maybe\n":                                   "true, false or the absolute path",
+		"pin: /sys/fs/bpf/a.b\n":                         "without dots",
+		"on_loss: close\n":                               "on_loss",
+		"loss_after: 1s\n":                               "loss_after",
 		"syscalls: false\nfiles: true\n":                 "want one of both",
 		"syscalls: false\ndrift: [libraries]\n":          "want one of both",
 		"evidence: {size: 99999999999999999999999GiB}\n": "want a size",
@@ -67,6 +71,24 @@ func TestMistakes(t *testing.T) {
 		if _, err := settings.Read(strings.NewReader(text), "e.yaml"); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "e.yaml") {
 			t.Errorf("%q is told as %v", text, err)
 		}
+	}
+}
+
+// TestPin holds where the kernel's part is kept.
+func TestPin(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                       settings.PinRoot + "/",
+		"pin: true\n":            settings.PinRoot + "/",
+		"pin: false\n":           "",
+		"pin: /sys/fs/bpf/own\n": "/sys/fs/bpf/own",
+	} {
+		s, err := settings.Read(strings.NewReader("state: /var/lib/x\n"+text), "e.yaml")
+		if err != nil || !strings.HasPrefix(string(s.Pin), want) || want == "" && s.Pin != "" {
+			t.Errorf("%q: %q, %v", text, s.Pin, err)
+		}
+	}
+	if a, b := settings.PinDir("/var/lib/x/"), settings.PinDir("/var/lib/y"); a == b || a != settings.PinDir("/var/lib/x") {
+		t.Errorf("%s, %s", a, b)
 	}
 }
 

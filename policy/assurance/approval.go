@@ -47,17 +47,22 @@ func (c *approvalControl) holds(a *fact.Approval, r *request, j *judgement) bool
 	who := []string{"approver", a.Approver}
 	ended := a.Lapsed != "" || !a.Until.IsZero() && !r.Now.Before(a.Until) || c.MaxDays > 0 && r.Now.Sub(a.Time) > time.Duration(c.MaxDays)*24*time.Hour
 	keep := ended && r.Again && c.Running != "stop"
+	before := len(j.details)
 	switch {
 	case a.Approver == "" || a.Approver == a.Author:
 		j.fail("own", append(who, "author", a.Author)...)
 	case keep: // it was let in while the approval held
-		return a.Environment == "" || r.Environment != nil && a.Environment == *r.Environment
 	case a.Lapsed != "":
 		j.fail("lapsed", append(who, "why", a.Lapsed)...)
 	case !a.Until.IsZero() && !r.Now.Before(a.Until):
 		j.fail("expired", append(who, "date", a.Until.Format(time.DateOnly))...)
 	case c.MaxDays > 0 && r.Now.Sub(a.Time) > time.Duration(c.MaxDays)*24*time.Hour:
 		j.fail("old", append(who, "date", a.Time.Format(time.DateOnly), "max_days", strconv.Itoa(c.MaxDays))...)
+	}
+	if len(j.details) > before {
+		return false
+	}
+	switch {
 	case a.Environment != "" && r.Environment == nil:
 		j.missing("environment")
 	case a.Environment != "" && a.Environment != *r.Environment:

@@ -246,7 +246,7 @@ type unreadControl struct {
 func (c *unreadControl) ready() error { return between("maximum", c.Maximum, 0, 1<<20) }
 
 func (c *unreadControl) judge(x *Index, _ *request, j *judgement) {
-	if x.image.Scanned == nil {
+	if x.image.Scanned == nil || x.image.Scanner != nil { // others tell what they found, not what they could not read
 		j.missing("scanned")
 		return
 	}

@@ -231,6 +231,11 @@ func TestControls(t *testing.T) {
 		{"approval", func(f *fact.Facts) { f.Approvals[0].Until, f.Again = now, true }, pass},
 		{"approval", func(f *fact.Facts) { f.Approvals[0].Approver, f.Again = "a", true }, fail},
 		{"approval", func(f *fact.Facts) { f.Approvals, f.Again = []fact.Approval{}, true }, fail},
+		{"unread-files", func(f *fact.Facts) { f.Scanner = &fact.Scanner{Name: "trivy"} }, unknown},
+		{"supported-os", func(f *fact.Facts) { f.OS, f.Scanner = nil, &fact.Scanner{Name: "trivy"} }, unknown},
+		{"approval", func(f *fact.Facts) { // of another environment, it let nothing in here
+			f.Approvals[0].Lapsed, f.Again, f.Approvals[0].Environment = "CVE-1", true, "elsewhere"
+		}, fail},
 		{"approval, running: stop", func(f *fact.Facts) { f.Approvals[0].Lapsed, f.Again = "CVE-1", true }, fail},
 		{"approval", func(f *fact.Facts) { f.Environment = ptr("staging") }, fail},
 		{"approval", func(f *fact.Facts) { f.Environment = nil }, unknown},

@@ -220,13 +220,19 @@ func (f *reader) compile(expression string) (*rule.Program, error) {
 	return f.compiler.Compile(expression)
 }
 
-// expression notes an error inside an expression at its place in the file.
+// expression notes errors inside an expression at their places in the file.
 func (f *reader) expression(n ast.Node, err error) {
-	var e *rule.Error
-	if !errors.As(err, &e) {
+	var list rule.Errors
+	if !errors.As(err, &list) {
 		f.At(n, "expression: %w", err)
 		return
 	}
+	for _, e := range list {
+		f.mistake(n, e)
+	}
+}
+
+func (f *reader) mistake(n ast.Node, e *rule.Error) {
 	line, column := n.GetToken().Position.Line, n.GetToken().Position.Column
 	switch s := n.(type) {
 	case *ast.LiteralNode:

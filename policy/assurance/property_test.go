@@ -27,6 +27,10 @@ var snippets = []string{
 	"{control: misconfiguration, maximum: low}", "{control: root-user}", "{control: privileged}", "{control: host-access}", "{control: capabilities}", "{control: image-age, max_days: 1%d}",
 	"{control: scan-age, max_days: 1%d}", "{control: sbom}", "{control: signature, identities: [{issuer: '*', subject: '*'}]}", "{control: approval}", "{control: digest-pinned}",
 	"{control: registries, allowed: ['registry.example.org']}", "{control: unread-files}", "{control: supported-os}", "{control: exceptions, max_days: 10}",
+	"{control: privilege-escalation}", "{control: read-only-root}", "{control: labels, required: {team: '*'}}", "{control: labels, of: workload, denied: {app: web}}",
+	"{control: base-image, allowed: ['docker.io/library/debian:1%d*']}", "{control: tags, denied: ['1.%d']}", "{control: tag-immutable}", "{control: feed-age, max_days: 1%d}",
+	"{control: provenance, builders: ['https://github.com/*'], level: 2}", "{control: approval, running: stop, max_days: %d}", "{control: evidence, name: sast, maximum: none}",
+	"{control: evidence, name: dast, max_score: %d}",
 }
 
 func randomControl(r *rand.Rand) string {
@@ -97,6 +101,11 @@ func randomFacts(r *rand.Rand) *fact.Facts {
 	for _, forget := range []func(){
 		func() { f.User = nil }, func() { f.Workload = nil }, func() { f.Signatures = nil }, func() { f.Approvals = nil }, func() { f.Scanned = nil },
 		func() { f.SBOM = nil }, func() { f.Reference = "" }, func() { f.Created = nil }, func() { f.Workload = &fact.Workload{} }, func() { f.Environment = nil }, func() { f.Stage = fact.Build },
+		func() { f.Evidence = nil }, func() { f.Evidence = map[string]*fact.Evidence{"sast": {Failed: true}} }, func() { f.Base = nil }, func() { f.TagImmutable = nil }, func() { f.Labels = nil }, func() { f.Provenance = nil },
+		func() { f.Feeds = nil }, func() { f.Again = true }, func() {
+			f.Approvals = []fact.Approval{{Author: "a", Approver: "b", Environment: []string{"", "staging", "production"}[r.Intn(3)], Lapsed: "CVE-1"}}
+		},
+		func() { f.OS = nil }, func() { f.Coverage = []sekisho.Cover{{Ecosystem: "x", Packages: 1}} }, func() { f.Reference = "registry.example.org/pay/app:1.3" },
 	} {
 		if r.Intn(8) == 0 {
 			forget()
@@ -109,8 +118,10 @@ func randomExceptions(t *testing.T, r *rand.Rand) *exception.File {
 	var b strings.Builder
 	b.WriteString("exceptions:\n")
 	for range r.Intn(4) {
-		what := []string{fmt.Sprintf("id: CVE-%d", r.Intn(20)), fmt.Sprintf("package: p%d", r.Intn(10)), "control: sbom", "control: severity"}[r.Intn(4)]
-		fmt.Fprintf(&b, "  - {%s, reason: r, owner: o, until: 2026-1%d-01%s}\n", what, 1+r.Intn(2), []string{"", ", images: ['registry.example.org/**']", ", images: ['other.example/**']"}[r.Intn(3)])
+		what := []string{fmt.Sprintf("id: CVE-%d", r.Intn(20)), fmt.Sprintf("id: CVE-%d, until_fixed: true", r.Intn(20)), fmt.Sprintf("package: p%d", r.Intn(10)), "control: sbom", "control: severity",
+			fmt.Sprintf("control: %s", assurance.Names()[r.Intn(len(assurance.Names()))]), fmt.Sprintf("fingerprint: f%d", r.Intn(8))}[r.Intn(7)]
+		fmt.Fprintf(&b, "  - {%s, reason: r, owner: o, until: 2026-1%d-01%s}\n", what, 1+r.Intn(2), []string{"", ", images: ['registry.example.org/**']", ", images: ['other.example/**']",
+			fmt.Sprintf(", digests: ['%s']", manifest), ", versions: '>= 1, < 2'", ", images: ['registry.example.org/**'], versions: '< 1.2'"}[r.Intn(6)])
 	}
 	e, err := exception.Parse(strings.NewReader(b.String()), "e")
 	if err != nil {
@@ -127,8 +138,41 @@ func weight(result string) int {
 	return slices.Index([]string{sekisho.Allow, sekisho.Warn, sekisho.Deny}, result)
 }
 
-// TestMonotone holds that another control, another policy, or one fact less
-// never makes a result milder.
+// TestTriedOnAll holds that the properties are tried on all controls.
+func TestTriedOnAll(t *testing.T) {
+	for _, name := range assurance.Names() {
+		if !slices.ContainsFunc(snippets, func(s string) bool {
+			return strings.HasPrefix(s, "{control: "+name+"}") || strings.HasPrefix(s, "{control: "+name+",")
+		}) {
+			t.Errorf("no random policy has the control %s", name)
+		}
+	}
+}
+
+// TestReasoned holds that what stops an image is always told: no control fails,
+// cannot be judged or breaks without a reason of its own, and none that gives
+// such a reason passes.
+func TestReasoned(t *testing.T) {
+	for seed := range int64(rounds) {
+		r := rand.New(rand.NewSource(seed))
+		f, e := randomFacts(r), randomExceptions(t, r)
+		for _, c := range randomControls(r) {
+			d := decide(f, e, parsed(t, source("a", sekisho.Deny, []string{c})))
+			for _, k := range d.Controls {
+				told := slices.ContainsFunc(d.Reasons, func(x sekisho.Reason) bool { return x.Control == k.Control && x.Result == k.Result })
+				if bad := k.Result == sekisho.ControlFail || k.Result == sekisho.ControlNotAssessed || k.Result == sekisho.ControlError; bad != told {
+					t.Fatalf("seed %d: %s is %s, with reasons %+v", seed, c, k.Result, d.Reasons)
+				}
+			}
+			if d.Result != sekisho.Allow && len(d.Reasons) == 0 {
+				t.Fatalf("seed %d: %s: %s without a reason", seed, c, d.Result)
+			}
+		}
+	}
+}
+
+// TestMonotone holds that another control or another policy never makes a result
+// milder.
 func TestMonotone(t *testing.T) {
 	for seed := range int64(rounds) {
 		r := rand.New(rand.NewSource(seed))

@@ -2,6 +2,7 @@ package assurance
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"sekisho"
@@ -30,14 +31,15 @@ func (c *ruleControl) judge(x *Index, r *request, j *judgement) {
 	j.looked = 1
 	for field, kind := range map[string]string{".kev": fact.KEV, ".ransomware": fact.KEV, ".epss": fact.EPSS} {
 		if c.program.Uses(field) && !x.knows(kind) {
-			j.missing("rule")
+			j.lacking(kind)
 			return
 		}
 	}
+	var unknown *rule.Unknown
 	ok, err := c.program.Evaluate(j.v.facts, j.v.unknown)
 	switch {
-	case errors.Is(err, rule.ErrUnknown):
-		j.missing("rule")
+	case errors.As(err, &unknown):
+		j.lacking(unknown.Facts...)
 	case err != nil:
 		j.broken(err.Error())
 	case ok && c.program.Uses("vulnerabilities") && x.knows(fact.Vulnerabilities):
@@ -46,6 +48,11 @@ func (c *ruleControl) judge(x *Index, r *request, j *judgement) {
 		j.details = append(j.details, detail{sekisho.ControlFail, "rule", []string{"message", c.Message.In(false), "message_ja", c.Message.In(true),
 			"fix", c.Fix.In(false), "fix_ja", c.Fix.In(true), "evidence", c.Expression}})
 	}
+}
+
+// lacking notes that the answer depends on facts that are not known.
+func (j *judgement) lacking(facts ...string) {
+	j.details = append(j.details, detail{sekisho.ControlNotAssessed, "", []string{"fact", "@fact.rule", "evidence", strings.Join(facts, ", ")}})
 }
 
 // gatherer fills in facts for rules and notes those that are not known.
@@ -106,7 +113,10 @@ func (g *gatherer) image(i *rule.Image, x *Index, r *request) {
 	} else {
 		known(g, &i.TagImmutable, m.TagImmutable, "image", "tag_immutable")
 	}
-	if m.Scanned == nil {
+	if m.Scanner != nil {
+		i.Scanner = m.Scanner.Name
+	}
+	if m.Scanned == nil || m.Scanner != nil {
 		g.lacks("image", "unread")
 		g.lacks("image", "os")
 		g.lacks("image", "os_version")

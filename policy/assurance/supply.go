@@ -207,7 +207,7 @@ func (supportedControl) ready() error { return nil }
 
 func (supportedControl) judge(x *Index, r *request, j *judgement) {
 	switch {
-	case x.image.Scanned == nil:
+	case x.image.Scanned == nil, x.image.OS == nil && x.image.Scanner != nil:
 		j.missing("scanned")
 	case x.image.OS == nil:
 		j.nothing = true // there is no distribution in it
@@ -381,7 +381,7 @@ func (c *evidenceControl) judge(x *Index, r *request, j *judgement) {
 		q := &e.Results[i]
 		over := c.Maximum != "" && slices.Index(levels[:], q.Level) < slices.Index(levels[:], c.Maximum)
 		if over || c.MaxScore != nil && q.Score > *c.MaxScore {
-			j.fail("fail", "name", c.Name, "tool", e.Tool, "rule", q.Rule, "level", q.Level, "message", q.Message, "evidence", place(q.Path, q.Line))
+			j.fail("fail", "name", c.Name, "tool", e.Tool, "rule", q.Rule, "level", q.Level, "message", q.Message, "evidence", place(q.Path, q.Line), "path", q.Path, "line", strconv.Itoa(q.Line))
 		}
 	}
 }

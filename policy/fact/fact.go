@@ -45,6 +45,7 @@ type Image struct {
 	Created      *time.Time           `json:"created,omitempty"` // as the image says
 	Base         *string              `json:"base,omitempty"`    // the reference of the image that it was built on
 	Scanned      *time.Time           `json:"scanned,omitempty"`
+	Scanner      *Scanner             `json:"scanner,omitempty"` // who scanned, when it was another's scanner
 	Feeds        []sekisho.Feed       `json:"feeds"`
 	Coverage     []sekisho.Cover      `json:"coverage"`       // of packages by advisories; nil is not known
 	SBOM         *bool                `json:"sbom,omitempty"` // a bill of materials is kept with it
@@ -53,6 +54,14 @@ type Image struct {
 	Approvals    []Approval           `json:"approvals"`      // that were verified
 	TagImmutable *bool                `json:"tag_immutable,omitempty"`
 	Evidence     map[string]*Evidence `json:"evidence"` // what other tools found, by the name it was given
+}
+
+// Scanner is another's scanner, whose word was attested.
+type Scanner struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version,omitempty"`
+	Time    time.Time `json:"time"`             // when it ended
+	Signer  string    `json:"signer,omitempty"` // who attested it: identity or fingerprint
 }
 
 // Signature is one that was verified.

@@ -26,7 +26,18 @@ func FromReport(r *sekisho.Report) Image {
 	if i.Feeds == nil {
 		i.Feeds = []sekisho.Feed{}
 	}
-	if c := r.Target.Config; c != nil {
+	i.Configured(r.Target.Config, r.Target.Created)
+	if i.Knows(Packages) {
+		yes := true
+		i.SBOM = &yes // the report itself lists the packages
+	}
+	return i
+}
+
+// Configured sets what an image's configuration says; c may be nil, created is
+// the time when it was made (RFC 3339) or anything that is none.
+func (i *Image) Configured(c *sekisho.RunConfig, created string) {
+	if c != nil {
 		i.User, i.Labels = &c.User, c.Labels
 		if i.Labels == nil {
 			i.Labels = map[string]string{}
@@ -35,14 +46,9 @@ func FromReport(r *sekisho.Report) Image {
 			i.Base = &base
 		}
 	}
-	if t, err := time.Parse(time.RFC3339, r.Target.Created); err == nil {
+	if t, err := time.Parse(time.RFC3339, created); err == nil {
 		i.Created = &t
 	}
-	if i.Knows(Packages) {
-		yes := true
-		i.SBOM = &yes // the report itself lists the packages
-	}
-	return i
 }
 
 // ImageName cuts the scheme off a target that names an image; archives and

@@ -41,6 +41,7 @@ type Image struct {
 	Labels         map[string]string `cel:"labels"`
 	Created        time.Time         `cel:"created"`
 	Scanned        time.Time         `cel:"scanned"`
+	Scanner        string            `cel:"scanner"` // another's that found the vulnerabilities; empty for ours
 	Base           string            `cel:"base"`
 	OS             string            `cel:"os"`
 	OSVersion      string            `cel:"os_version"`

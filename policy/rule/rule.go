@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
@@ -31,6 +32,45 @@ type Error struct {
 
 // Error writes the place and the mistake.
 func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message) }
+
+// Errors are all mistakes in an expression, at least one.
+type Errors []*Error
+
+// Error writes them on a line.
+func (l Errors) Error() string {
+	var all []string
+	for _, e := range l {
+		all = append(all, e.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+// maxErrors is how many mistakes of one expression are told.
+const maxErrors = 10
+
+// Unknown says on which facts the answer depends that are not known; it is
+// ErrUnknown.
+type Unknown struct{ Facts []string }
+
+// Error names them.
+func (u *Unknown) Error() string { return ErrUnknown.Error() + ": " + strings.Join(u.Facts, ", ") }
+
+// Is makes it ErrUnknown.
+func (u *Unknown) Is(err error) bool { return err == ErrUnknown }
+
+// missing names what an answer depends on.
+func missing(u *types.Unknown) *Unknown {
+	out := &Unknown{}
+	for _, id := range u.IDs() {
+		trails, _ := u.GetAttributeTrails(id)
+		for _, t := range trails {
+			out.Facts = append(out.Facts, strings.TrimPrefix(t.String(), "."))
+		}
+	}
+	slices.Sort(out.Facts)
+	out.Facts = slices.Compact(out.Facts)
+	return out
+}
 
 // Program is an expression made ready. It may be shared.
 type Program struct {
@@ -83,10 +123,14 @@ func (c *Compiler) Compile(expression string) (*Program, error) {
 		if len(list) == 0 {
 			return nil, issues.Err()
 		}
-		return nil, &Error{Line: max(list[0].Location.Line(), 1), Column: list[0].Location.Column() + 1, Message: list[0].Message}
+		var all Errors
+		for _, i := range list[:min(len(list), maxErrors)] {
+			all = append(all, &Error{Line: max(i.Location.Line(), 1), Column: i.Location.Column() + 1, Message: i.Message})
+		}
+		return nil, all
 	}
 	if ast.OutputType() != cel.BoolType {
-		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the expression gives %s, want a condition that is true or false", ast.OutputType())}
+		return nil, Errors{{Line: 1, Column: 1, Message: fmt.Sprintf("the expression gives %s, want a condition that is true or false", ast.OutputType())}}
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize|cel.OptPartialEval), cel.CostLimit(costLimit))
 	if err != nil {
@@ -138,6 +182,9 @@ func (p *Program) Evaluate(f *Facts, unknown []Path) (bool, error) {
 	case err != nil:
 		return false, err
 	case types.IsUnknown(out):
+		if u, ok := out.(*types.Unknown); ok {
+			return false, missing(u)
+		}
 		return false, ErrUnknown
 	}
 	b, ok := out.Value().(bool)

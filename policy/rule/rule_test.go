@@ -62,6 +62,19 @@ func TestUnknown(t *testing.T) {
 		if !errors.Is(err, want) || want == nil && !ok {
 			t.Errorf("%s: got %v, %v; want %v", in, ok, err, want)
 		}
+		var u *rule.Unknown
+		if errors.As(err, &u) && (len(u.Facts) != 1 || u.Facts[0] != "workload.user" && u.Facts[0] != "signatures") {
+			t.Errorf("%s: it depends on %v", in, u.Facts)
+		}
+	}
+}
+
+// TestEveryMistake holds that all mistakes of an expression are told at once.
+func TestEveryMistake(t *testing.T) {
+	_, err := rule.Compile("image.labels.foo == 3 &&\n imag.user == ''")
+	var all rule.Errors
+	if !errors.As(err, &all) || len(all) != 2 || all[0].Line != 1 || all[0].Column != 18 || all[1].Line != 2 || all[1].Column != 2 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"strconv"
 	"strings"
 
 	"sekisho"
@@ -18,6 +19,7 @@ type annotation struct {
 	print    string // fingerprint
 	severity sekisho.Severity
 	location sekisho.Location
+	source   bool // the location is in the source code, whatever was scanned
 }
 
 // annotations are the reasons of the decision, if policies made one, else the
@@ -28,6 +30,9 @@ func annotations(r *sekisho.Report) (list []annotation) {
 		for _, x := range d.Reasons {
 			a := annotation{level: annotationLevel(x, d.Result), title: x.Policy + ": " + x.Control, text: x.Message, id: "policy/" + x.Control, print: x.Finding,
 				severity: sekisho.High, location: reasonPlace(index, x)}
+			if at, ok := sourcePlace(x); ok {
+				a.location, a.source = at, true
+			}
 			if x.Effect == sekisho.Note {
 				a.severity = sekisho.Low
 			}
@@ -63,6 +68,17 @@ func annotations(r *sekisho.Report) (list []annotation) {
 		list = append(list, a)
 	}
 	return list
+}
+
+// sourcePlace is where another tool found something, as its SARIF says: a path
+// in the repository.
+func sourcePlace(x sekisho.Reason) (sekisho.Location, bool) {
+	path := x.Params["path"]
+	if x.Control != "evidence" || path == "" || strings.HasPrefix(path, "/") || strings.Contains(path, ":") || strings.Contains(path, "..") {
+		return sekisho.Location{}, false
+	}
+	line, _ := strconv.Atoi(x.Params["line"])
+	return sekisho.Location{Path: path, Line: line}, true
 }
 
 func annotationLevel(x sekisho.Reason, result string) string {
@@ -101,7 +117,7 @@ func github(w io.Writer, r *sekisho.Report, o Options) error {
 	var b strings.Builder
 	for _, a := range annotations(r) {
 		b.WriteString("::" + a.level + " ")
-		if a.location.Path != "" && sourceCode(r) {
+		if a.location.Path != "" && (a.source || sourceCode(r)) {
 			b.WriteString("file=" + commandValue.Replace(visible(a.location.Path)) + ",line=" + itoa(max(a.location.Line, 1)) + ",")
 		}
 		b.WriteString("title=" + commandValue.Replace(visible(a.title)) + "::" + commandText.Replace(lines(a.text)) + "\n")

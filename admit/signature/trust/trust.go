@@ -29,7 +29,8 @@ const MaxSize, maxFiles, maxIdentities = 1 << 20, 128, 256
 // Set is a file that was read.
 type Set struct {
 	signature.Trust
-	Levels map[string]int // SLSA build levels by builder id
+	Levels   map[string]int // SLSA build levels by builder id
+	Scanners []string       // patterns of scanners whose attested findings count as a scan
 }
 
 type file struct {
@@ -38,6 +39,7 @@ type file struct {
 	Root           string     `yaml:"root"`       // sigstore's trusted_root.json
 	Notation       *store     `yaml:"notation"`
 	Builders       []builder  `yaml:"builders"`
+	Scanners       []string   `yaml:"scanners"` // patterns of the predicate's scanner.uri
 	SameRepository bool       `yaml:"same_repository"`
 }
 
@@ -93,7 +95,7 @@ func Parse(data []byte, name string, read Read) (*Set, error) {
 }
 
 func (f *file) set(dir string, read Read) (*Set, error) {
-	s := &Set{Levels: map[string]int{}}
+	s := &Set{Levels: map[string]int{}, Scanners: f.Scanners}
 	s.SameRepository = f.SameRepository
 	var err error
 	if s.Keys, err = Keys(dir, f.Keys, read); err != nil {
@@ -113,6 +115,11 @@ func (f *file) set(dir string, read Read) (*Set, error) {
 	if f.Notation != nil {
 		if s.Notation, err = f.Notation.trust(dir, read); err != nil {
 			return nil, err
+		}
+	}
+	for _, p := range f.Scanners {
+		if p == "" || strings.Trim(p, "*?") == "" || len(f.Scanners) > maxIdentities {
+			return nil, fmt.Errorf("scanners: %q: want at most %d patterns that name a scanner, as pkg:github/aquasecurity/trivy@*", p, maxIdentities)
 		}
 	}
 	for _, b := range f.Builders {

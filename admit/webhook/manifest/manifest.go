@@ -22,20 +22,24 @@ var text string
 // Options of an installation. Policies are required, and Namespace and Image
 // without a URL.
 type Options struct {
-	Namespace string // the gate's own, which is exempt; may be empty with URL
-	Image     string
-	Policies  []string          // as the configuration names them
-	Files     map[string]string // policy files that go into the configuration
-	Replicas  int
-	Failure   string   // fail or ignore, when no gate answers
-	Open      []string // namespaces whose requests pass while no gate answers
-	Exempt    []string // namespaces that are not judged at all
-	URL       string   // of a gate outside the cluster; empty for one inside
-	CA        []byte   // PEM, of that gate
+	Namespace    string // the gate's own, which is exempt; may be empty with URL
+	Image        string
+	Policies     []string          // as the configuration names them
+	Files        map[string]string // policy files that go into the configuration
+	Replicas     int
+	Failure      string   // fail or ignore, when no gate answers
+	Open         []string // namespaces whose requests pass while no gate answers
+	Exempt       []string // namespaces that are not judged at all
+	Storage      string   // of each server's persistent volume, as 20Gi; empty for a volume that goes with its pod
+	StorageClass string   // of these volumes; empty for the cluster's own choice
+	URL          string   // of a gate outside the cluster; empty for one inside
+	CA           []byte   // PEM, of that gate
 }
 
 var (
 	namespaceForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+	sizeForm      = regexp.MustCompile(`^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$`) // of Kubernetes' quantities those for sizes
+	classForm     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`)
 	fileForm      = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_.]{0,100}$`)
 )
 
@@ -106,6 +110,12 @@ func (o *Options) check() error {
 		return sekisho.Errorf(sekisho.Usage, "failure %q: want fail or ignore", o.Failure)
 	case o.Replicas < 1 || o.Replicas > 100:
 		return sekisho.Errorf(sekisho.Usage, "%d replicas: want 1 to 100", o.Replicas)
+	case o.Storage != "" && !sizeForm.MatchString(o.Storage):
+		return sekisho.Errorf(sekisho.Usage, "storage %q: want a size, as 20Gi", o.Storage)
+	case o.StorageClass != "" && (o.Storage == "" || !classForm.MatchString(o.StorageClass)):
+		return sekisho.Errorf(sekisho.Usage, "storage class %q: want the name of one, beside a size of storage", o.StorageClass)
+	case o.Storage != "" && o.URL != "":
+		return sekisho.Errorf(sekisho.Usage, "storage is of servers in the cluster, and a URL names one outside")
 	case slices.Contains(o.Open, o.Namespace):
 		return sekisho.Errorf(sekisho.Usage, "namespace %s is the gate's own and exempt already", o.Namespace)
 	case o.URL != "" && (!strings.HasPrefix(o.URL, "https://") || strings.ContainsAny(o.URL, "?# \n\"")):

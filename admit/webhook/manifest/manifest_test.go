@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,17 +73,48 @@ func TestOutside(t *testing.T) {
 	}
 }
 
+// TestStorage holds that each server gets a volume of its own that stays, and
+// that without it nothing else is asked of the cluster.
+func TestStorage(t *testing.T) {
+	kinds := func(o manifest.Options) (list []any, servers map[string]any) {
+		o.Namespace, o.Image = "a", "x"
+		for _, d := range write(t, o) {
+			list = append(list, d["kind"])
+			if d["kind"] == "StatefulSet" || d["kind"] == "Deployment" {
+				servers = d["spec"].(map[string]any)
+			}
+		}
+		return list, servers
+	}
+	list, spec := kinds(manifest.Options{Storage: "5Gi", StorageClass: "fast"})
+	claim, _ := spec["volumeClaimTemplates"].([]any)
+	if !slices.Contains(list, any("StatefulSet")) || slices.Contains(list, any("Deployment")) || len(claim) != 1 {
+		t.Fatalf("objects %v, claims %v", list, claim)
+	}
+	c := claim[0].(map[string]any)["spec"].(map[string]any)
+	if c["storageClassName"] != "fast" || c["resources"].(map[string]any)["requests"].(map[string]any)["storage"] != "5Gi" {
+		t.Errorf("it claims %v", c)
+	}
+	if list, spec := kinds(manifest.Options{}); !slices.Contains(list, any("Deployment")) || spec["volumeClaimTemplates"] != nil {
+		t.Errorf("without storage: %v", list)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for name, o := range map[string]manifest.Options{
-		"no image":                 {Namespace: "a"},
-		"no namespace":             {Image: "x"},
-		"a namespace that is none": {Namespace: "A b", Image: "x"},
-		"plain HTTP":               {Namespace: "a", URL: "http://gate"},
-		"a query":                  {Namespace: "a", URL: "https://gate/?a=b"},
-		"its own namespace open":   {Namespace: "a", Image: "x", Open: []string{"a"}},
-		"a failure that is none":   {Namespace: "a", Image: "x", Failure: "maybe"},
-		"a file elsewhere":         {Namespace: "a", Image: "x", Files: map[string]string{"../x": ""}},
-		"YAML in an image":         {Namespace: "a", Image: "x\"\nkind: y"},
+		"no image":                  {Namespace: "a"},
+		"no namespace":              {Image: "x"},
+		"a namespace that is none":  {Namespace: "A b", Image: "x"},
+		"plain HTTP":                {Namespace: "a", URL: "http://gate"},
+		"a query":                   {Namespace: "a", URL: "https://gate/?a=b"},
+		"its own namespace open":    {Namespace: "a", Image: "x", Open: []string{"a"}},
+		"a failure that is none":    {Namespace: "a", Image: "x", Failure: "maybe"},
+		"a file elsewhere":          {Namespace: "a", Image: "x", Files: map[string]string{"../x": ""}},
+		"a size that is none":       {Namespace: "a", Image: "x", Storage: "much"},
+		"a class without a size":    {Namespace: "a", Image: "x", StorageClass: "fast"},
+		"a class that is none":      {Namespace: "a", Image: "x", Storage: "1Gi", StorageClass: "x\ny"},
+		"storage of a gate outside": {URL: "https://gate", Storage: "1Gi"},
+		"YAML in an image":          {Namespace: "a", Image: "x\"\nkind: y"},
 	} {
 		var b strings.Builder
 		if err := manifest.Write(&b, o); sekisho.KindOf(err) != sekisho.Usage || err == nil {

@@ -14,7 +14,8 @@ import (
 )
 
 func main() {
-	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked, "calls": calls, "uring": uring, "resolve": resolve}
+	actors := map[string]func([]string) error{"touch": touch, "memfd": memfd, "map": mapped, "protect": protect, "files": files, "args": args, "spawn": spawn, "talk": talk, "named": named, "show": show, "unlinked": unlinked, "calls": calls, "uring": uring, "resolve": resolve,
+		"dial": dial, "send": send, "inside": inside, "fast": fast, "socket": socket, "hear": hear, "write": write, "write2": write2, "ringdial": ringdial, "ringwrite": ringwrite, "peers": peers, "call": call}
 	if err := actors[os.Args[1]](os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "actor:", err)
 		os.Exit(1)

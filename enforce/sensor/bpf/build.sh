@@ -12,7 +12,7 @@ compile() { # compile SOURCE OBJECT FLAGS
 }
 # Older verifiers (6.1, not 6.12) want a loop to be closed by a jump, never by falling into its head.
 old='-mllvm -disable-block-placement'
-for name in proc net; do
+for name in proc net lsm; do
 	compile $name $name -DDIRECT
 	compile $name ${name}_old $old
 done

@@ -61,13 +61,18 @@ struct {
 	__type(value, u64);
 } exempt SEC(".maps");
 
-/* Policies by hashes of containers' ids: one that starts again is under its
- * policy before anybody is asked. */
+/* What a container is under. */
+struct assignment {
+	u32 policy, rules;
+};
+
+/* By hashes of containers' ids: one that starts again is under its policy
+ * before anybody is asked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, u64);
-	__type(value, u32);
+	__type(value, struct assignment);
 } ids SEC(".maps");
 
 /* Which programs these are: while new ones take over, old ones run too. */
@@ -121,6 +126,31 @@ INLINE u64 wake(struct config *c)
 		return BPF_RB_FORCE_WAKEUP;
 	}
 	return BPF_RB_NO_WAKEUP;
+}
+
+/* The critical ring's numbers, one counter per CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} seqs SEC(".maps");
+
+INLINE u64 next_seq(void)
+{
+	u32 zero = 0;
+	u64 *v = bpf_map_lookup_elem(&seqs, &zero);
+	return v ? ++*v : 0;
+}
+
+INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
+{
+	((struct head *)data)->size = size;
+	((struct head *)data)->seq = next_seq();
+	if (bpf_ringbuf_output(&critical, data, size, wake(c)))
+		ADD(n, lost);
+	else
+		ADD(n, submitted);
 }
 
 /* key names a cgroup of any hierarchy: ids are unique in one hierarchy only. */
@@ -243,7 +273,7 @@ INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {
 	struct policy *p;
 	if (!w->cg)
-		return c->host_wants >> kind & 1;
+		return c->host_wants >> kind & 1 && !(c->loss & LOSS_HOST && gone(c));
 	p = policy_of(w);
 	return p && p->wants >> kind & 1;
 }
@@ -252,7 +282,7 @@ INLINE u64 started(struct task_struct *t)
 {
 	u64 v = 0;
 	if (bpf_core_field_exists(t->start_boottime))
-		R(&v, t, start_boottime);
+		W(&v, t, start_boottime);
 	else
 		bpf_core_read(&v, sizeof(v), &((struct task_struct___old_start *)t)->real_start_time);
 	return v;
@@ -263,13 +293,11 @@ INLINE u64 started(struct task_struct *t)
 INLINE bool compat(struct task_struct *t)
 {
 	if (bpf_core_field_exists(t->thread_info.status)) {
-		u32 status;
-		bpf_core_read(&status, sizeof(status), &t->thread_info.status);
+		u32 status = L(t, thread_info.status);
 		return status & 2;
 	}
 	if (bpf_core_field_exists(t->thread_info.flags)) {
-		unsigned long flags;
-		bpf_core_read(&flags, sizeof(flags), &t->thread_info.flags);
+		unsigned long flags = L(t, thread_info.flags);
 		return flags >> 22 & 1;
 	}
 	return false;
@@ -295,9 +323,126 @@ INLINE void heading(struct head *h, struct task_struct *t, struct who *w, u32 ki
 	h->ppid = L(t, real_parent, tgid);
 	h->uid = L(cred, euid.val);
 	h->gid = L(cred, gid.val);
-	bpf_core_read(h->comm, sizeof(h->comm), &t->comm);
+	W(&h->comm[0], t, comm[0]);
+	W(&h->comm[8], t, comm[8]);
 }
 
+#ifdef DIRECT
+/* A path is walked from its end: step remembers a name or goes up to the mount
+ * above, spell then writes the names in their order. The state stands in
+ * memory, where the verifier forgets it, else it would follow every path of
+ * the loops apart. */
+INLINE bool step(struct scratch *s)
+{
+	struct dentry *d = CAST(dentry, s->dentry);
+	struct vfsmount *m = CAST(vfsmount, s->mnt);
+	struct dentry *parent;
+	u32 len, i;
+
+	if (s->dentry == s->rootdentry && s->mnt == s->rootmnt)
+		return true;
+	parent = d->d_parent;
+	if (s->dentry == (u64)m->mnt_root || s->dentry == (u64)parent) {
+		struct mount *mount = CAST(mount, s->mnt - bpf_core_field_offset(struct mount, mnt));
+		u64 above = (u64)mount->mnt_parent;
+		if (!above || above == (u64)mount || s->dentry != (u64)m->mnt_root)
+			return true;
+		s->dentry = (u64)mount->mnt_mountpoint;
+		s->mnt = above + bpf_core_field_offset(struct mount, mnt);
+		return false;
+	}
+	s->dentry = (u64)parent;
+	len = d->d_name.len;
+	if (len > 255)
+		len = 255;
+	i = s->count;
+	if (s->size + len + 1 > BUF_PATH || i >= MAX_NAMES) {
+		s->cut = 1;
+		return true;
+	}
+	s->size += len + 1;
+	s->names[i].name = (u64)d->d_name.name;
+	s->names[i].len = len;
+	s->count = i + 1;
+	return false;
+}
+
+/* letter writes the last name that is remembered. Nearly all have 16 bytes or
+ * less: two loads cost less than the helper, and what they copy too much the
+ * next name covers. */
+INLINE bool letter(struct scratch *s)
+{
+	u32 i = s->count - 1, pos = s->pos, len;
+
+	if (i >= MAX_NAMES)
+		return true;
+	s->count = i;
+	len = s->names[i].len;
+	OPAQUE(pos);
+	pos &= BUF_PATH - 1;
+	s->walk[pos] = '/';
+	if (len <= 16) {
+		struct timespec64 *two = CAST(timespec64, s->names[i].name);
+		*(u64 *)&s->walk[pos + 1] = two->tv_sec;
+		if (len > 8)
+			*(u64 *)&s->walk[pos + 9] = two->tv_nsec;
+	} else {
+		bpf_probe_read_kernel(&s->walk[pos + 1], len & 255, (void *)s->names[i].name);
+	}
+	s->pos = pos + 1 + len;
+	return false;
+}
+
+/* climb remembers the names, spell writes them: global functions, which are
+ * verified once. */
+__attribute__((noinline)) int climb(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	s->count = s->size = s->cut = 0;
+	for (i = 0; i < MAX_STEPS; i++)
+		if (step(s))
+			return 0;
+	s->cut = 1;
+	return 0;
+}
+
+__attribute__((noinline)) int spell(struct scratch *s)
+{
+	int i;
+
+	if (!s)
+		return 0;
+	for (i = 0; i < MAX_NAMES; i++)
+		if (letter(s))
+			break;
+	return 0;
+}
+
+/* walk writes the absolute path of a dentry on a mount, as one whose root is
+ * root sees it, to the end of s->walk, and returns where it begins. */
+INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
+{
+	u32 pos;
+
+	s->dentry = (u64)at;
+	s->mnt = (u64)on;
+	s->rootdentry = (u64)root;
+	s->rootmnt = (u64)rootmnt;
+	climb(s);
+	pos = BUF_PATH - 1;
+	if (s->count == 0) {
+		s->walk[BUF_PATH - 1] = '/';
+	} else {
+		pos = BUF_PATH - s->size;
+		s->pos = pos;
+		spell(s);
+	}
+	return pos | s->cut << 16;
+}
+#else
 /* step goes up by one name or mount; the state stands in memory, where the
  * verifier forgets it, else it would follow every path of the loop apart. */
 INLINE bool step(struct scratch *s)
@@ -337,7 +482,7 @@ INLINE bool step(struct scratch *s)
 }
 
 /* climb writes the path that walk asked for. */
-#if defined(DIRECT) || defined(SINCE512)
+#ifdef SINCE512
 __attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
 #else
 static __attribute__((noinline, unused))
@@ -377,6 +522,7 @@ INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struc
 	s->rootmnt = (u64)rootmnt;
 	return climb(s);
 }
+#endif
 
 /* put moves a walked path behind what data holds and returns the new end. */
 INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
@@ -394,27 +540,27 @@ INLINE u32 put(struct scratch *s, u32 off, u32 pos, u32 *len, u8 *flags)
 	return off + n;
 }
 
+
 /* upper says whether an inode of an overlay has content of its own, and
- * whether a layer below has the file too. */
+ * whether a layer below has the file too. Where overlayfs is a module its types
+ * may be unknown: what is looked for stands behind the inode then. */
 INLINE bool upper(struct inode *inode, bool *lower)
 {
-	void *dentry = NULL, *oe = NULL;
+	void *at = (void *)inode, *below[2] = {}; /* the upper dentry, and what says of lower ones */
+	u32 count = 0;
 
-	*lower = false;
-	if (bpf_core_field_exists(struct ovl_inode, __upperdentry)) {
-		struct ovl_inode *o = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
-		R(&dentry, o, __upperdentry);
-		if (bpf_core_field_exists(struct ovl_inode, oe)) {
-			u32 count = 0; /* struct ovl_entry begins with the number of layers below */
-			R(&oe, o, oe);
-			if (oe)
-				bpf_probe_read_kernel(&count, sizeof(count), oe);
-			*lower = count > 0;
-		}
-	} else {
-		bpf_probe_read_kernel(&dentry, sizeof(dentry), (void *)inode + bpf_core_type_size(struct inode));
-	}
-	return dentry != NULL;
+	if (bpf_core_field_exists(struct ovl_inode, __upperdentry))
+		at += bpf_core_field_offset(struct ovl_inode, __upperdentry) - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+	else
+		at += bpf_core_type_size(struct inode);
+	bpf_probe_read_kernel(below, sizeof(below), at);
+	if (bpf_core_type_exists(struct backing_file)) { /* 6.5: struct ovl_entry begins with the number of layers below */
+		if (below[1])
+			bpf_probe_read_kernel(&count, sizeof(count), below[1]);
+		*lower = count > 0;
+	} else
+		*lower = below[1] != NULL; /* an inode, or the first half of struct ovl_path */
+	return below[0] != NULL;
 }
 
 struct facts {
@@ -489,6 +635,20 @@ INLINE bool drifted(struct config *c, struct policy *p, struct facts *f)
 		return false;
 	changed = bpf_map_lookup_elem(&exempt, &k);
 	return !(changed && *changed == f->changed);
+}
+
+/* real returns the file that the process named: an overlay maps the file of a
+ * layer instead, on a mount of its own. */
+INLINE struct path *real(struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+
+	if (!bpf_core_field_exists(struct backing_file, user_path))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
+		return (void *)f + bpf_core_field_offset(struct file, f_path);
+	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
 }
 
 #endif

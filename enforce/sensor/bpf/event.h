@@ -25,6 +25,7 @@ enum origin { O_UNKNOWN, O_IMAGE, O_UPPER, O_VOLUME, O_MEMORY, O_DELETED, O_HOST
 #define F_INBOUND 32
 #define F_KNOWN 64      /* the cgroup below which the new one is belongs to a container */
 #define F_COMPAT 128    /* by a system call of 32 bits, which the hooks of calls do not see */
+#define F_PROFILE F_REMOVED /* of a process that was killed: the profile does not have what it did */
 
 /* Bits of a policy's mode. */
 #define M_KILL_UPPER 1
@@ -32,6 +33,12 @@ enum origin { O_UNKNOWN, O_IMAGE, O_UPPER, O_VOLUME, O_MEMORY, O_DELETED, O_HOST
 #define M_KILL_MEMORY 4  /* memfd, file systems in memory, deleted files */
 #define M_KILL_MAP 8     /* the same for libraries, by the bits above */
 #define M_SPARE_LOWER 16 /* files that the image has too are compared by who was asked before */
+#define M_DENY_CONNECT 32 /* peers that the profile does not have */
+#define M_DENY_LISTEN 64
+#define M_DENY_RAW 128  /* sockets that are neither TCP nor UDP */
+#define M_DENY_ICMP 256 /* pings without a raw socket */
+#define M_KILL_WRITE 512 /* who opens to write what the profile does not have */
+#define M_KILL_EXEC 1024 /* who runs what the profile does not have */
 
 struct head {
 	u32 size;
@@ -76,9 +83,12 @@ struct call_event {
 	u32 base, path, base2, path2, data; /* lengths */
 };
 
+/* What was denied. */
+enum op { OP_NONE, OP_CONNECT, OP_SEND, OP_BIND, OP_SOCKET };
+
 struct net_event {
 	struct head h;
-	u16 family, type, protocol, lport, rport, pad;
+	u16 family, type, protocol, lport, rport, op;
 	u8 local[16], remote[16];
 };
 
@@ -94,13 +104,29 @@ struct dns_event {
 	u8 payload[1232];
 };
 
+/* Keys of what profiles have; see verdict.h. */
+#define PATH_BYTES 251
+struct path_key {
+	u32 prefixlen; /* in bits, of what follows */
+	u32 rules;
+	u8 kind;
+	u8 path[PATH_BYTES];
+};
+
 #define BUF_PATH 4096
 #define BUF_DATA 32768
+
+#define MAX_STEPS 80 /* up, of names and mounts */
+#define MAX_NAMES 64
 
 struct scratch {
 	/* the state of a walk */
 	u64 dentry, mnt, rootdentry, rootmnt;
-	u32 pos, pad;
+	u32 pos, count, size, cut;
+	struct {
+		u64 name;
+		u32 len, pad;
+	} names[MAX_NAMES];
 	union {
 		struct exec exec;
 		struct cgroup_event cgroup;
@@ -109,12 +135,13 @@ struct scratch {
 	};
 	u8 data[BUF_DATA + 8192 + 512];
 	u8 walk[BUF_PATH + 512]; /* a path is built from its end */
+	struct path_key key;
 };
 
 struct cg {
 	u64 container; /* key of the cgroup that made the container known */
 	u32 policy;
-	u32 pad;
+	u32 rules; /* the number of what its profile has, in the maps of verdict.h */
 };
 
 struct policy {
@@ -145,6 +172,7 @@ struct config {
 /* What holds while the enforcer does not live. */
 #define LOSS_OPEN 1   /* nothing is killed */
 #define LOSS_STRICT 2 /* nothing is spared for somebody else to compare */
+#define LOSS_HOST 4   /* the host's own processes are not told: the rings are the containers' */
 
 /* What a container told in the present second. */
 struct budget {

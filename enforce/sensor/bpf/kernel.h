@@ -32,6 +32,7 @@ enum bpf_map_type_used {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 #define BPF_F_MMAPABLE (1U << 10)
@@ -116,6 +117,7 @@ struct file {
 	struct path f_path;
 	struct inode *f_inode;
 	unsigned int f_flags;
+	unsigned int f_mode;
 	void *private_data;
 };
 
@@ -127,7 +129,6 @@ struct backing_file {
 struct ovl_inode {
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
-	void *oe;
 };
 
 struct fs_struct {
@@ -360,6 +361,10 @@ struct vm_area_struct___before61 {
 	struct rb_node vm_rb;
 };
 
+struct linux_binprm {
+	struct file *file;
+};
+
 struct vm_area_struct {
 	unsigned long vm_start;
 	unsigned long vm_end;
@@ -413,13 +418,23 @@ extern void *bpf_rdonly_cast(void *obj, u32 btf_id) __attribute__((section(".ksy
 #endif
 #define R(dst, p, f) bpf_core_read((dst), sizeof(*(dst)), &(p)->f)
 
+/* W takes eight bytes of a field, whatever its type. */
+#ifdef DIRECT
+#define W(dst, p, f) (*(u64 *)(dst) = *(u64 *)&(p)->f)
+#else
+#define W(dst, p, f) bpf_core_read((dst), 8, &(p)->f)
+#endif
+
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define RAMFS_MAGIC 0x858458f6
 #define HUGETLBFS_MAGIC 0x958458f6
+#define PROC_SUPER_MAGIC 0x9fa0
 #define SB_KERNMOUNT (1UL << 22)
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
+#define S_IFREG 0100000
+#define S_IFDIR 0040000
 #define S_IFBLK 0060000
 #define AF_UNIX 1
 #define AF_INET 2

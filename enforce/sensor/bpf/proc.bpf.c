@@ -1,31 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // Processes and cgroups: the tier that costs an unrelated system call nothing.
-#include "common.h"
-
-/* The critical ring's numbers, one counter per CPU. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} seqs SEC(".maps");
-
-INLINE u64 next_seq(void)
-{
-	u32 zero = 0;
-	u64 *v = bpf_map_lookup_elem(&seqs, &zero);
-	return v ? ++*v : 0;
-}
-
-INLINE void hand(struct config *c, struct counter *n, void *data, u64 size)
-{
-	((struct head *)data)->size = size;
-	((struct head *)data)->seq = next_seq();
-	if (bpf_ringbuf_output(&critical, data, size, wake(c)))
-		ADD(n, lost);
-	else
-		ADD(n, submitted);
-}
+#include "verdict.h"
 
 /* sockets says which of the first three descriptors are network sockets. */
 INLINE u8 sockets(struct task_struct *t)
@@ -39,7 +14,13 @@ INLINE u8 sockets(struct task_struct *t)
 
 	if (max < 3)
 		return 0;
+#ifdef DIRECT
+	W(&three[0], CAST(timespec64, fds), tv_sec);
+	W(&three[1], CAST(timespec64, fds), tv_nsec);
+	W(&three[2], CAST(timespec64, fds + 2), tv_sec);
+#else
 	bpf_probe_read_kernel(three, sizeof(three), fds);
+#endif
 	for (i = 0; i < 3; i++) {
 		struct file *f = three[i];
 		struct socket *s;
@@ -124,6 +105,7 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	struct pid *pid;
 	const struct cred *cred;
 	u32 off = 0, pos;
+	bool checked;
 
 	if (!c || !s)
 		return 0;
@@ -143,7 +125,10 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	p = judging_policy(c, &w);
 	if (w.cg && p && e->mntns != c->host_mntns && drifted(c, p, &f) && bpf_send_signal(SIGKILL) == 0)
 		e->h.flags |= F_KILLED;
-	if (!(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
+	checked = stopping(c, &w, p, M_KILL_EXEC) && !(e->h.flags & F_KILLED) && e->mntns != c->host_mntns && !setup(t, c, w.cg->container);
+	if (w.cg && e->mntns != c->host_mntns)
+		settle(t, c, w.cg->container);
+	if (!checked && !(e->h.flags & F_KILLED) && !wanted(c, &w, K_EXEC)) {
 		ADD(n, filtered);
 		return 0;
 	}
@@ -158,8 +143,8 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	e->sockets = sockets(t);
 	e->parent_start = started(L(t, real_parent, group_leader));
 	cred = L(t, cred);
-	bpf_core_read(&e->permitted, 8, &cred->cap_permitted);
-	bpf_core_read(&e->effective, 8, &cred->cap_effective);
+	W(&e->permitted, cred, cap_permitted);
+	W(&e->effective, cred, cap_effective);
 	e->loginuid = -1;
 	if (bpf_core_field_exists(t->loginuid))
 		e->loginuid = L(t, loginuid.val);
@@ -167,13 +152,13 @@ int BPF_PROG(on_exec, struct task_struct *t)
 	e->tty = tty(sig);
 	pid = L(t, thread_pid);
 	e->inner = inner(pid, &e->pidns);
-	bpf_core_read(&pid, sizeof(pid), &sig->pids[2]);
-	pid = CAST(pid, pid);
+	pid = CAST(pid, L(sig, pids[2]));
 	e->leader = inner(pid, NULL) == e->inner;
-	bpf_core_read(&pid, sizeof(pid), &sig->pids[3]);
-	pid = CAST(pid, pid);
+	pid = CAST(pid, L(sig, pids[3]));
 	e->session = outer(pid);
 	pos = walk(s, d, m, rootd, rootm);
+	if (checked && !path_known(s, w.cg->rules, PATH_EXEC, pos, 0) && bpf_send_signal(SIGKILL) == 0)
+		e->h.flags |= F_KILLED | F_PROFILE;
 	off = put(s, off, pos, &e->path, &e->h.flags);
 	cwd = L(fs, pwd.dentry);
 	cwdm = L(fs, pwd.mnt);
@@ -274,7 +259,7 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 	struct task_struct *t = TASK();
 	struct who w;
 	u64 k, pk = 0, id;
-	u32 *policy;
+	struct assignment *was;
 	long len;
 
 	if (!c || !s)
@@ -300,9 +285,13 @@ static __attribute__((noinline)) int cgroup_told(struct cgroup *cg, const char *
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	} else if ((id = named(s, cg))) {
 		made.container = k;
-		policy = bpf_map_lookup_elem(&ids, &id);
-		if (policy)
-			made.policy = *policy;
+		was = bpf_map_lookup_elem(&ids, &id);
+		if (was) {
+			made.policy = was->policy;
+			made.rules = was->rules;
+		}
+		if (!bpf_map_lookup_elem(&rulesets, &made.rules))
+			made.rules = 0;
 		bpf_map_update_elem(&cgroups, &k, &made, BPF_ANY);
 	}
 	if (above)

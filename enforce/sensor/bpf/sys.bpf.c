@@ -4,7 +4,7 @@
 #ifndef OLDEST
 #define SINCE512
 #endif
-#include "common.h"
+#include "verdict.h"
 
 /* OLDEST is for kernels before 5.17: what they lack is read from memory. */
 #ifdef OLDEST
@@ -243,6 +243,47 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f,
 	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
+#define FMODE_WRITE 2
+
+/* writable says whether a file was opened to write what a profile speaks of:
+ * its content, not a terminal, a pipe or a device of characters. */
+INLINE bool writable(struct file *f, u64 flags)
+{
+	u32 kind = L(f, f_inode, i_mode) & S_IFMT;
+
+	if (!(L(f, f_mode) & FMODE_WRITE) && !(flags & (O_CREAT | O_TRUNC)))
+		return false;
+	return !(flags & O_PATH) && (kind == S_IFREG || kind == S_IFBLK || kind == S_IFDIR);
+}
+
+/* own says whether a path is one of a process in /proc, but for its memory:
+ * they have numbers, and the kernel guards them. */
+INLINE bool own(struct scratch *s, struct dentry *d, u32 pos)
+{
+	char name[4] = {};
+	u8 digit;
+
+	pos &= BUF_PATH - 1;
+	if (L(d, d_sb, s_magic) != PROC_SUPER_MAGIC || pos > BUF_PATH - 8)
+		return false;
+	digit = s->walk[(pos + 6) & (BUF_PATH - 1)];
+	bpf_probe_read_kernel(name, 4, L(d, d_name.name));
+	return digit >= '0' && digit <= '9' && !(name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && !name[3]);
+}
+
+/* unknown says whether a file that was opened to write, and whose path was
+ * walked, is none of the places that the profile has. */
+static __attribute__((noinline)) bool unknown(struct scratch *s, struct file *f, u32 rules, u32 pos)
+{
+	struct dentry *d = L(f, f_path.dentry);
+	struct vfsmount *m = L(f, f_path.mnt);
+	u32 name = L(d, d_name.len);
+
+	if (L(m, mnt_root) == d)
+		name = 0; /* a file that is mounted has the name of its place */
+	return !path_known(s, rules, PATH_WRITE, pos, name) && !own(s, d, pos);
+}
+
 #define EPERM 1
 #define EACCES 13
 #define ELOOP 40
@@ -363,9 +404,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	struct vfsmount *rootm;
 	struct who w;
 	u64 args[8] = {};
-	u32 opens = 0, lens[2];
+	u32 opens = 0, lens[2], pos;
 	s64 ret = ctx->ret;
 	u64 sock = 0;
+	bool told, checked;
 
 	if (!c || !d || !d->kind || d->kind >= K_MAX)
 		return 0;
@@ -375,7 +417,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	if ((u32)T(t, tgid) == c->self || (ret < 0 && (d->how & HOW_SUCCESS)))
 		goto filtered;
 	identify_set(T(t, cgroups), c, &w);
-	if (!wanted(c, &w, d->kind))
+	p = policy_of(&w);
+	checked = (d->how & HOW_OPEN) && stopping(c, &w, p, M_KILL_WRITE);
+	told = wanted(c, &w, d->kind);
+	if (!told && !checked)
 		goto filtered;
 	s = scratch();
 	if (!s)
@@ -393,16 +438,20 @@ int on_call(struct sys_exit_ctx *ctx)
 			bpf_probe_read_user(&e->mode, 4, (void *)arg(args, d->number) + 8);
 		}
 		opens = c->host_opens;
-		if (w.cg) {
-			p = policy_of(&w);
+		if (w.cg)
 			opens = p ? p->opens : 0;
-		}
 		if (ret < 0) {
 			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(s, arg(args, d->path), ret))
 				goto filtered;
+			checked = false;
 		} else {
 			f = file_of(t, ret);
-			if (!f || (d->path != NOTHING && !open_wanted(opens, e->flags, s, f, t))) /* by its handle: always */
+			if (!f)
+				goto filtered;
+			if (d->path != NOTHING) /* by its handle: always */
+				told = told && open_wanted(opens, e->flags, s, f, t);
+			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
+			if (!told && !checked)
 				goto filtered;
 		}
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
@@ -411,7 +460,7 @@ int on_call(struct sys_exit_ctx *ctx)
 		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 			goto filtered; /* only sockets are told */
 	}
-	if (w.cg && spent(c, w.cg->container)) {
+	if (w.cg && !checked && spent(c, w.cg->container)) {
 		ADD(n, lost);
 		return 0;
 	}
@@ -445,7 +494,19 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->changed = facts.changed;
 		e->length = facts.length;
 		e->origin = facts.origin;
-		off = put_path(s, off, fd, L(f, f_path.mnt), &at, &e->path, &e->h.flags);
+		if (w.cg) /* whatever it took for its root: as the container sees it */
+			pos = walk(s, fd, L(f, f_path.mnt), NULL, NULL);
+		else
+			pos = walk(s, fd, L(f, f_path.mnt), at.rootd, at.rootm);
+		if (checked && unknown(s, f, w.cg->rules, pos) && bpf_send_signal(SIGKILL) == 0)
+			e->h.flags |= F_KILLED | F_PROFILE;
+		if (!told && !(e->h.flags & F_KILLED))
+			goto filtered;
+		if (checked && !(e->h.flags & F_KILLED) && spent(c, w.cg->container)) {
+			ADD(n, lost);
+			return 0;
+		}
+		off = put(s, off, pos, &e->path, &e->h.flags);
 	}
 	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
 		struct socket *so = CAST(socket, L(f, private_data));
@@ -549,20 +610,6 @@ static long on_vma(struct task_struct *t, struct vm_area_struct *vma, struct map
 }
 #define find_vma(t, addr, m) bpf_find_vma(t, addr, on_vma, m, 0)
 #endif
-
-/* real returns the file that the process named: an overlay maps the file of a
- * layer instead, on a mount of its own. */
-INLINE struct path *real(struct file *f)
-{
-	struct vfsmount *m = L(f, f_path.mnt);
-	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
-
-	if (!bpf_core_field_exists(struct backing_file, user_path))
-		return (void *)f + bpf_core_field_offset(struct file, f_path);
-	if ((u64)L(mount, mnt_ns) != (u64)-22 || (L(m, mnt_sb, s_flags) & SB_KERNMOUNT))
-		return (void *)f + bpf_core_field_offset(struct file, f_path);
-	return (void *)f + bpf_core_field_offset(struct backing_file, user_path);
-}
 
 /* map_told judges a file that became executable memory, and kills where the
  * policy says so: the process does not return to use it. */

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -70,7 +71,13 @@ func hold(root string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the directory of pins: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for tries := 0; ; tries++ { // one that just ends, or one that only looks, lets go soon
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) || tries == 50 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
 		f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, sekisho.Errorf(sekisho.Denied, "the pins in %s are in use", root).WithHint("another enforcer runs with the same state; stop it first")
@@ -78,6 +85,16 @@ func hold(root string) (*os.File, error) {
 		return nil, fmt.Errorf("lock the directory of pins: %w", err)
 	}
 	return f, nil
+}
+
+// Abandoned says that a directory of pins is there and no process holds it.
+func Abandoned(root string) bool {
+	f, err := os.Open(root)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
 }
 
 // Mount makes sure that a directory is, or can be made, below a bpffs.
@@ -119,14 +136,14 @@ func (s *Store) Map(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
 	return ebpf.NewMap(spec)
 }
 
-func (s *Store) mapPath(name string) string { return filepath.Join(s.dir, "maps", entry(name)) }
+func (s *Store) mapPath(name string) string { return filepath.Join(s.dir, "maps", Entry(name)) }
 
 func (s *Store) linkPath(g Generation, name string) string {
-	return filepath.Join(s.dir, "links", g.String(), entry(name))
+	return filepath.Join(s.dir, "links", g.String(), Entry(name))
 }
 
-// entry is a name that bpffs takes.
-func entry(name string) string {
+// Entry is a name that bpffs takes.
+func Entry(name string) string {
 	return strings.NewReplacer(" ", "-", ".", "_", "/", "_").Replace(name)
 }
 
@@ -308,7 +325,7 @@ func Read(root, layout string) *Pins {
 // Map returns a pinned map, or nil.
 func (p *Pins) Map(name string) *ebpf.Map {
 	if p.maps[name] == nil {
-		if m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, "maps", entry(name)), nil); err == nil {
+		if m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, "maps", Entry(name)), nil); err == nil {
 			p.maps[name] = m
 		}
 	}
@@ -317,14 +334,24 @@ func (p *Pins) Map(name string) *ebpf.Map {
 
 // Attached returns the names of a generation's links whose programs the kernel
 // runs now.
-func (p *Pins) Attached(number uint32) (names []string) {
-	for _, g := range generations(p.dir) {
+func (p *Pins) Attached(number uint32) []string { return attached(p.dir, number) }
+
+// Attached is the same of what this process holds.
+func (s *Store) Attached(number uint32) []string {
+	if s == nil {
+		return nil
+	}
+	return attached(s.dir, number)
+}
+
+func attached(dir string, number uint32) (names []string) {
+	for _, g := range generations(dir) {
 		if g.Number != number {
 			continue
 		}
-		entries, _ := os.ReadDir(filepath.Join(p.dir, "links", g.String()))
+		entries, _ := os.ReadDir(filepath.Join(dir, "links", g.String()))
 		for _, e := range entries {
-			if l := open(filepath.Join(p.dir, "links", g.String(), e.Name())); l != nil {
+			if l := open(filepath.Join(dir, "links", g.String(), e.Name())); l != nil {
 				names = append(names, e.Name())
 				l.Close()
 			}

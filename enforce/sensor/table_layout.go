@@ -15,6 +15,7 @@ const (
 	flagInbound
 	flagKnown
 	flagCompat
+	flagProfile = flagRemoved // of a process that was killed
 )
 
 type head struct {
@@ -60,9 +61,9 @@ type callEvent struct {
 }
 
 type netEvent struct {
-	Head                                    head
-	Family, Type, Protocol, LPort, RPort, _ uint16
-	Local, Remote                           [16]byte
+	Head                                     head
+	Family, Type, Protocol, LPort, RPort, Op uint16
+	Local, Remote                            [16]byte
 }
 
 type dnsEvent struct {
@@ -73,8 +74,8 @@ type dnsEvent struct {
 }
 
 type cgroupValue struct {
-	Container uint64
-	Policy, _ uint32
+	Container     uint64
+	Policy, Rules uint32
 }
 
 type policyValue struct {
@@ -118,4 +119,5 @@ type numberEvent struct {
 const (
 	lossOpen = 1 << iota
 	lossStrict
+	lossHost
 )
