@@ -77,8 +77,8 @@ func (t *Tracker) describe(k *known) {
 	}
 	if k.bundle == "" { // its runtime's start was missed
 		if found, ok := t.shims()[k.container.ID]; ok {
-			t.expect(k.container.ID, found.bundle)
-			k.bundle, t.places[k.container.ID] = found.bundle, found.place
+			t.take(k.container.ID, found)
+			k.bundle = found.bundle
 		}
 	}
 	c := *k.container
@@ -89,7 +89,6 @@ func (t *Tracker) describe(k *known) {
 	if c.Started.IsZero() {
 		c.Started = t.o.Now().UTC()
 	}
-	t.parent(path.Dir(k.bundle))
 	c.Root = s.Root.Path
 	if !path.IsAbs(c.Root) {
 		c.Root = path.Join(k.bundle, c.Root)
@@ -124,7 +123,7 @@ func (t *Tracker) search(id string) string {
 	if strings.Contains(id, "/") || id == "." || id == ".." {
 		return ""
 	}
-	for _, dir := range slices.Concat(bundles, t.parents) {
+	for _, dir := range slices.Concat(bundles, slices.Sorted(maps.Keys(t.homes))) {
 		for _, sub := range []string{"", "userdata"} {
 			b := path.Join("/", dir, id, sub)
 			if _, err := os.Stat(filepath.Join("/", t.o.Root, b, "config.json")); err == nil {
@@ -133,17 +132,6 @@ func (t *Tracker) search(id string) string {
 		}
 	}
 	return ""
-}
-
-// parent remembers a directory of bundles: those of other containers are beside.
-func (t *Tracker) parent(dir string) {
-	if slices.Contains(t.parents, dir) {
-		return
-	}
-	if len(t.parents) == maxParents {
-		t.parents = t.parents[1:]
-	}
-	t.parents = append(t.parents, dir)
 }
 
 func runtimeOf(bundle string) string {
@@ -294,6 +282,20 @@ func annotated(c *sekisho.Container) {
 	}
 }
 
+// members are the names that controllers give their pods: those of the hash of
+// a Deployment's template (letters that k8s.io/apimachinery/pkg/util/rand's
+// SafeEncodeString makes of digits), of the minute of a CronJob, of the number in
+// a StatefulSet, and of chance alone in a DaemonSet, a Job or a ReplicaSet.
+var members = []struct {
+	kind string
+	name *regexp.Regexp
+}{
+	{"Deployment", regexp.MustCompile(`^(.+)-[4-9bcdf]{6,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"CronJob", regexp.MustCompile(`^(.+)-[0-9]{8,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"StatefulSet", regexp.MustCompile(`^(.+)-(?:0|[1-9][0-9]{0,4})$`)},
+	{"Pod", regexp.MustCompile(`^(.+)-[24-9b-df-hj-np-tv-xz]{5}$`)},
+}
+
 // crio takes the image's digests and the labels from the annotations of CRI-O,
 // which has its own for them. Where there are no labels of a kubelet, the name
 // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT tells what they would.
@@ -317,9 +319,10 @@ func crio(c *sekisho.Container) {
 	c.Labels = labels
 }
 
-var replica = regexp.MustCompile(`^(.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$`)
-
-// WorkloadOf says what a container is an instance of, by its labels.
+// WorkloadOf says what a container is an instance of, by its labels. They do not
+// tell what made a pod: its name does, in the forms that controllers use, so that
+// the copies of one are one workload. Where the form does not tell the kind of
+// controller, the kind is Pod.
 func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 	l := c.Labels
 	label := func(keys ...string) string {
@@ -334,8 +337,14 @@ func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 		w := sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: pod, Pod: pod,
 			Namespace: label("io.kubernetes.pod.namespace", "io.kubernetes.cri.sandbox-namespace"),
 			Container: label("io.kubernetes.container.name", "io.kubernetes.cri.container-name")}
-		if m := replica.FindStringSubmatch(pod); m != nil {
-			w.Kind, w.Name = "Deployment", m[1]
+		if uid := label("io.kubernetes.pod.uid", "io.kubernetes.cri.sandbox-uid"); uid != "" && !strings.Contains(uid, "-") {
+			return w // a static pod: its uid is a sum, and its name ends with its node's
+		}
+		for _, m := range members {
+			if found := m.name.FindStringSubmatch(pod); found != nil {
+				w.Kind, w.Name = m.kind, found[1]
+				break
+			}
 		}
 		return w
 	}

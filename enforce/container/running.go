@@ -79,11 +79,10 @@ func (t *Tracker) Unified() string {
 // Running finds the cgroups of containers that run already, with those below
 // them, and returns the container's own key of each cgroup's key.
 func (t *Tracker) Running() map[uint64]uint64 {
-	running := t.shims()
+	shims := t.shims()
 	t.mu.Lock()
-	for id, s := range running {
-		t.expect(id, s.bundle)
-		t.places[id] = s.place
+	for id, s := range shims {
+		t.take(id, s)
 	}
 	t.mu.Unlock()
 	found := map[uint64]uint64{}
@@ -118,10 +117,19 @@ func (t *Tracker) Running() map[uint64]uint64 {
 	return found
 }
 
-// shimmed is what the process of a running shim tells.
-type shimmed struct {
+// running is what the process of a running shim tells.
+type running struct {
 	bundle string
 	place  place
+}
+
+// take is told of a shim, or of conmon, which knows no place.
+func (t *Tracker) take(id string, r running) {
+	if r.place == (place{}) {
+		t.expect(id, r.bundle)
+		return
+	}
+	t.shimmed(id, r.bundle, r.place)
 }
 
 // hosts says whether a process sees the host's files: in a container anybody
@@ -137,13 +145,13 @@ func (t *Tracker) hosts(proc string) bool {
 
 // shims finds the bundles of running containers: a shim's working directory
 // is the bundle, and its command line has the id; conmon's has both.
-func (t *Tracker) shims() map[string]shimmed {
+func (t *Tracker) shims() map[string]running {
 	dir := filepath.Join("/", t.o.Root, "proc")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
-	found := map[string]shimmed{}
+	found := map[string]running{}
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
@@ -154,14 +162,14 @@ func (t *Tracker) shims() map[string]shimmed {
 		}
 		args := strings.Split(string(line), "\x00")
 		if id, bundle := conmon(args); id != "" && t.hosts(filepath.Join(dir, e.Name())) {
-			found[id] = shimmed{bundle: bundle}
+			found[id] = running{bundle: bundle}
 		}
 		if !strings.Contains(string(line), "shim") || !t.hosts(filepath.Join(dir, e.Name())) {
 			continue
 		}
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
-			found[id] = shimmed{cwd, where}
+			found[id] = running{cwd, where}
 		}
 	}
 	return found

@@ -35,6 +35,10 @@ type part struct {
 
 // parts returns everything that can be attached.
 func (s *Sensor) parts() []part {
+	socket := []sekisho.EventKind{sekisho.EventSocket}
+	if s.shared().V1 != 0 {
+		socket = append(socket, sekisho.EventDNS) // an answer is of the socket's maker: its packet does not tell
+	}
 	list := []part{
 		{feature: "exec", object: "proc", program: "on_exec"},
 		{feature: "fork", object: "proc", program: "on_fork"},
@@ -47,7 +51,7 @@ func (s *Sensor) parts() []part {
 		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
 		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
-		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}, mode: DenyRaw | DenyICMP},
+		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: socket, mode: DenyRaw | DenyICMP},
 		{feature: "bind IPv4", object: "net", program: "on_bind4", cgroup: ebpf.AttachCGroupInet4Bind, mode: DenyListen | DenyConnect, still: true},
 		{feature: "bind IPv6", object: "net", program: "on_bind6", cgroup: ebpf.AttachCGroupInet6Bind, mode: DenyListen | DenyConnect, still: true},
 		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}, mode: DenyListen},
@@ -234,9 +238,9 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 	case p.object == "lsm":
 		return s.attachLSM(prog)
 	case prog.Type() != ebpf.Tracing:
-		dir := s.o.Containers.Unified()
-		if dir == "" {
-			return nil, errors.New("no cgroup v2 is mounted")
+		dir, err := s.unified()
+		if err != nil {
+			return nil, err
 		}
 		return link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: p.cgroup, Program: prog})
 	}
@@ -246,10 +250,7 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 // uring returns the program that knows where an older kernel's tracepoint has
 // the number of io_uring's operation.
 func (s *Sensor) uring() []string {
-	if s.cache == nil {
-		s.cache = btf.NewCache()
-	}
-	types, err := s.cache.Kernel()
+	types, err := s.kernelTypes()
 	if err != nil {
 		return nil
 	}
@@ -305,6 +306,23 @@ func (s *Sensor) loadOldest(object, name string) (*ebpf.Program, error) {
 		s.objects[object] = spec
 	}
 	return prog, err
+}
+
+// unified returns where cgroup v2 is mounted, which programs of sockets are
+// attached to. Where no one did it is mounted aside: that takes nothing from
+// the hierarchies of v1.
+func (s *Sensor) unified() (string, error) {
+	if dir := s.o.Containers.Unified(); dir != "" {
+		return dir, nil
+	}
+	const dir = "/run/sekisho/cgroup2"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("mount cgroup v2: %w", err)
+	}
+	if err := unix.Mount("cgroup2", dir, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return "", fmt.Errorf("mount cgroup v2 at %s: %w", dir, err)
+	}
+	return dir, nil
 }
 
 // tracefs mounts the file system that numbers the tracepoints at its usual
