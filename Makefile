@@ -6,6 +6,8 @@
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
 # make node     tries the gates and the enforcer on a real node (kubelet, containerd 2), which it builds once
 # make containerd tries the gates of a node in containerd 2, which it builds
+# make kernels  boots kernels of Debian in virtual machines and tries the
+#               enforcer there; FILTER is a part of the matrix, as 6.1/amd64/v2
 # make bench    measures sekisho beside its peers
 # make accuracy compares with debsecan, dnf, govulncheck and osv-scanner
 # make fuzz     fuzzes every parser for FUZZTIME each
@@ -17,7 +19,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test docker cosign kubernetes node node-built containerd bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes node node-built containerd kernels bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -46,6 +48,9 @@ node-built: # does its binary lie in the cache?
 
 containerd:
 	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
+
+kernels:
+	cd e2e/kernels && $(GO) vet ./... && $(GO) test -timeout 3h -count 1 -v -run 'TestKernels/$(FILTER)' .
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...

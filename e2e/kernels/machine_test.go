@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +49,7 @@ func (b boot) run(t *testing.T) *report {
 	initrd := filepath.Join(dir, "initrd")
 	must(t, os.WriteFile(initrd, initramfs(t, b.kernel), 0o600))
 	args := []string{"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot", "-m", "1024", "-smp", "2", "-kernel", b.kernel.image(t), "-initrd", initrd,
-		"-drive", "if=none,id=disk,format=raw,snapshot=on,file=" + disk(t, b.kernel.arch), "-device", "virtio-blk-pci,drive=disk"}
+		"-drive", "if=none,id=disk,format=raw,snapshot=on,file=" + disk(t, b.kernel.arch, strings.Contains(b.do, "tests")), "-device", "virtio-blk-pci,drive=disk"}
 	qemu, console := "qemu-system-x86_64", "ttyS0"
 	if b.kernel.arch == "arm64" {
 		qemu, console = "qemu-system-aarch64", "ttyAMA0"
@@ -59,7 +60,7 @@ func (b boot) run(t *testing.T) *report {
 	} else {
 		args = append(args, "-accel", "tcg,thread=multi", "-cpu", "max")
 	}
-	args = append(args, "-append", fmt.Sprintf("console=%s quiet panic=-1 sekisho.cgroup=%s sekisho.do=%s %s", console, b.cgroup, b.do, b.append))
+	args = append(args, "-append", fmt.Sprintf("console=%s loglevel=4 panic=-1 sekisho.cgroup=%s sekisho.do=%s %s", console, b.cgroup, b.do, b.append))
 	if b.within == 0 {
 		b.within = 10 * time.Minute
 	}
@@ -68,10 +69,14 @@ func (b boot) run(t *testing.T) *report {
 	cmd := exec.CommandContext(ctx, qemu, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
 	if name := os.Getenv("SEKISHO_CONSOLE"); name != "" {
-		_ = os.WriteFile(name, out.Bytes(), 0o644)
+		f, err := os.Create(name)
+		must(t, err)
+		defer f.Close()
+		cmd.Stdout = io.MultiWriter(&out, f)
+		cmd.Stderr = cmd.Stdout
 	}
+	err := cmd.Run()
 	_, after, ok := strings.Cut(out.String(), "<report>")
 	text, _, whole := strings.Cut(after, "</report>")
 	if !ok || !whole {
@@ -161,10 +166,11 @@ func built(t *testing.T, arch, what string) string {
 
 // disk makes the file system of a machine: what a container needs to be made,
 // from Debian 12, and our programs.
-func disk(t *testing.T, arch string) string {
+func disk(t *testing.T, arch string, tests bool) string {
 	t.Helper()
-	if builds[arch+"disk"] != "" {
-		return builds[arch+"disk"]
+	kind := fmt.Sprint(arch, "-disk-", tests)
+	if builds[kind] != "" {
+		return builds[kind]
 	}
 	base := filepath.Join(cache(t), "base-"+arch)
 	if _, err := os.Stat(base + "/done"); err != nil {
@@ -172,7 +178,7 @@ func disk(t *testing.T, arch string) string {
 		must(t, unpack(t, "bookworm", arch, base, "runc", "libc6", "libseccomp2", "libc-bin", "busybox-static"))
 		must(t, os.WriteFile(base+"/done", nil, 0o644))
 	}
-	root := filepath.Join(scratch, "root-"+arch)
+	root := filepath.Join(scratch, "root-"+kind)
 	triplet := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[arch]
 	for _, dir := range []string{"bin", "sbin", "usr/sbin", "lib", "usr/lib", "proc", "sys", "dev", "run", "tmp", "root", "etc", "var/tmp", "var/lib", "image/bin", "image/lib", "image/root", "image/proc", "image/dev", "image/sys", "image/mem", "image/volume", "image/etc", "image/opt"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
@@ -206,9 +212,11 @@ func disk(t *testing.T, arch string) string {
 	copyTo(built(t, arch, "guest"), "guest")
 	copyTo(built(t, arch, "guest"), "image/bin/actor")
 	copyTo(built(t, arch, "sekisho"), "sekisho")
-	copyTo(built(t, arch, "sensor.test"), "sensor.test")
-	name := filepath.Join(scratch, "disk-"+arch)
+	if tests {
+		copyTo(built(t, arch, "sensor.test"), "sensor.test")
+	}
+	name := filepath.Join(scratch, kind)
 	command(t, "mkfs.ext4", "-q", "-d", root, "-E", "root_owner=0:0", name, "600m")
-	builds[arch+"disk"] = name
+	builds[kind] = name
 	return name
 }

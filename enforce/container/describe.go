@@ -117,7 +117,7 @@ func (t *Tracker) search(id string) string {
 	if strings.Contains(id, "/") || id == "." || id == ".." {
 		return ""
 	}
-	for _, dir := range bundles {
+	for _, dir := range slices.Concat(bundles, slices.Sorted(maps.Keys(t.homes))) {
 		for _, sub := range []string{"", "userdata"} {
 			b := path.Join("/", dir, id, sub)
 			if _, err := os.Stat(filepath.Join("/", t.o.Root, b, "config.json")); err == nil {
@@ -161,7 +161,7 @@ const maxResolvers = 16
 
 // resolvers reads the name servers that a container's runtime gave it
 // (resolv.conf(5)), before the container can change them.
-func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
+func (t *Tracker) resolvers(s spec) []netip.Addr {
 	name := "/etc/resolv.conf"
 	for _, m := range s.Mounts {
 		if m.Destination == "/etc/resolv.conf" {
@@ -172,6 +172,10 @@ func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
 	if err != nil {
 		return nil
 	}
+	return nameservers(data)
+}
+
+func nameservers(data []byte) (list []netip.Addr) {
 	for line := range strings.Lines(string(data)) {
 		f := strings.Fields(line)
 		if len(f) < 2 || f[0] != "nameserver" || len(list) == maxResolvers {
@@ -275,6 +279,20 @@ func annotated(c *sekisho.Container) {
 	}
 }
 
+// members are the names that controllers give their pods: those of the hash of
+// a Deployment's template (letters that k8s.io/apimachinery/pkg/util/rand's
+// SafeEncodeString makes of digits), of the minute of a CronJob, of the number in
+// a StatefulSet, and of chance alone in a DaemonSet, a Job or a ReplicaSet.
+var members = []struct {
+	kind string
+	name *regexp.Regexp
+}{
+	{"Deployment", regexp.MustCompile(`^(.+)-[4-9bcdf]{6,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"CronJob", regexp.MustCompile(`^(.+)-[0-9]{8,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"StatefulSet", regexp.MustCompile(`^(.+)-(?:0|[1-9][0-9]{0,4})$`)},
+	{"Pod", regexp.MustCompile(`^(.+)-[24-9b-df-hj-np-tv-xz]{5}$`)},
+}
+
 // crio takes the image's digests and the labels from the annotations of CRI-O,
 // which has its own for them. Where there are no labels of a kubelet, the name
 // k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT tells what they would.
@@ -298,9 +316,10 @@ func crio(c *sekisho.Container) {
 	c.Labels = labels
 }
 
-var replica = regexp.MustCompile(`^(.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$`)
-
-// WorkloadOf says what a container is an instance of, by its labels.
+// WorkloadOf says what a container is an instance of, by its labels. They do not
+// tell what made a pod: its name does, in the forms that controllers use, so that
+// the copies of one are one workload. Where the form does not tell the kind of
+// controller, the kind is Pod.
 func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 	l := c.Labels
 	label := func(keys ...string) string {
@@ -315,8 +334,14 @@ func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 		w := sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: pod, Pod: pod,
 			Namespace: label("io.kubernetes.pod.namespace", "io.kubernetes.cri.sandbox-namespace"),
 			Container: label("io.kubernetes.container.name", "io.kubernetes.cri.container-name")}
-		if m := replica.FindStringSubmatch(pod); m != nil {
-			w.Kind, w.Name = "Deployment", m[1]
+		if uid := label("io.kubernetes.pod.uid", "io.kubernetes.cri.sandbox-uid"); uid != "" && !strings.Contains(uid, "-") {
+			return w // a static pod: its uid is a sum, and its name ends with its node's
+		}
+		for _, m := range members {
+			if found := m.name.FindStringSubmatch(pod); found != nil {
+				w.Kind, w.Name = m.kind, found[1]
+				break
+			}
 		}
 		return w
 	}

@@ -137,8 +137,7 @@ func (t *Tracker) shims() {
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
 			t.mu.Lock()
-			t.expect(id, cwd)
-			t.places[id] = where
+			t.shimmed(id, cwd, where)
 			t.mu.Unlock()
 		}
 	}

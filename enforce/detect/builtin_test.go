@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,30 @@ func TestScan(t *testing.T) {
 		}
 	}); n > 0 {
 		t.Errorf("counting allocates %v times", n)
+	}
+}
+
+// TestServedConnection holds that a server that answers on its standard output,
+// as inetd and httpd of busybox do, is none of a reverse shell's, and that one
+// which went out, or a shell on one that came in, is.
+func TestServedConnection(t *testing.T) {
+	set := load(t, false, detect.BuiltIn()...)
+	dup := func(local, remote string) *sekisho.Event {
+		return conn(sekisho.EventDup, "tcp", remote, "httpd -f"+below, result(0), func(e *sekisho.Event) { e.Net.Local = netip.MustParseAddrPort(local) })
+	}
+	for name, c := range map[string]struct {
+		event *sekisho.Event
+		rule  string
+		want  bool
+	}{
+		"served":       {dup("10.0.0.2:8080", "10.0.0.1:51306"), "reverse-shell-redirect", false},
+		"went out":     {dup("10.0.0.2:51306", away+"4444"), "reverse-shell-redirect", true},
+		"a high port":  {dup("10.0.0.2:51306", away+"44444"), "reverse-shell-redirect", true},
+		"a shell then": {exec("sh"+below, sockets(3)), "reverse-shell", true},
+	} {
+		if got := slices.Contains(fired(set, c.event), c.rule); got != c.want {
+			t.Errorf("%s: %s is %v, want %v", name, c.rule, got, c.want)
+		}
 	}
 }
 

@@ -35,19 +35,23 @@ type part struct {
 
 // parts returns everything that can be attached.
 func (s *Sensor) parts() []part {
+	socket := []sekisho.EventKind{sekisho.EventSocket}
+	if s.shared().V1 != 0 {
+		socket = append(socket, sekisho.EventDNS) // an answer is of the socket's maker: its packet does not tell
+	}
 	list := []part{
 		{feature: "exec", object: "proc", program: "on_exec"},
 		{feature: "fork", object: "proc", program: "on_fork"},
 		{feature: "exit", object: "proc", program: "on_exit"},
 		{feature: "cgroup made", object: "proc", program: "on_cgroup_mkdir"},
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
-		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}},
-		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}},
+		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}, mode: DenyRaw},
+		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}, mode: KillWrite},
 		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
 		{feature: "datagram IPv6", object: "net", program: "on_sendmsg6", cgroup: ebpf.AttachCGroupUDP6Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
-		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: []sekisho.EventKind{sekisho.EventSocket}, mode: DenyRaw | DenyICMP},
+		{feature: "socket made", object: "net", program: "on_socket", cgroup: ebpf.AttachCGroupInetSockCreate, kinds: socket, mode: DenyRaw | DenyICMP},
 		{feature: "bind IPv4", object: "net", program: "on_bind4", cgroup: ebpf.AttachCGroupInet4Bind, mode: DenyListen | DenyConnect, still: true},
 		{feature: "bind IPv6", object: "net", program: "on_bind6", cgroup: ebpf.AttachCGroupInet6Bind, mode: DenyListen | DenyConnect, still: true},
 		{feature: "listen and accept", object: "net", program: "on_state", kinds: []sekisho.EventKind{sekisho.EventListen, sekisho.EventAccept}, mode: DenyListen},
@@ -106,7 +110,7 @@ func (s *Sensor) asked(p part) bool {
 // inUse returns what the policies of present containers forbid: hooks that only
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
-	mode := s.policies[0].Mode | s.trial
+	mode := s.policies[0].Mode | s.trial | s.ahead
 	if s.resting {
 		mode |= s.policies[s.o.Loss.Unknown].Mode
 	}
@@ -127,6 +131,17 @@ func (s *Sensor) Try(m Mode) []Feature {
 	s.trial = 0
 	s.attachAll()
 	return features
+}
+
+// Expect attaches what policies of a mode need before a container is under
+// one; 0 for none.
+func (s *Sensor) Expect(m Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ahead != m {
+		s.ahead = m
+		s.attachAll()
+	}
 }
 
 // attachAll attaches what is asked for and detaches what no longer is.
@@ -231,9 +246,9 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 	case p.object == "lsm":
 		return s.attachLSM(prog)
 	case prog.Type() != ebpf.Tracing:
-		dir := s.o.Containers.Unified()
-		if dir == "" {
-			return nil, errors.New("no cgroup v2 is mounted")
+		dir, err := s.unified()
+		if err != nil {
+			return nil, err
 		}
 		return link.AttachCgroup(link.CgroupOptions{Path: dir, Attach: p.cgroup, Program: prog})
 	}
@@ -243,10 +258,7 @@ func (s *Sensor) attachTo(p part) (link.Link, error) {
 // uring returns the program that knows where an older kernel's tracepoint has
 // the number of io_uring's operation.
 func (s *Sensor) uring() []string {
-	if s.cache == nil {
-		s.cache = btf.NewCache()
-	}
-	types, err := s.cache.Kernel()
+	types, err := s.kernelTypes()
 	if err != nil {
 		return nil
 	}
@@ -302,6 +314,23 @@ func (s *Sensor) loadOldest(object, name string) (*ebpf.Program, error) {
 		s.objects[object] = spec
 	}
 	return prog, err
+}
+
+// unified returns where cgroup v2 is mounted, which programs of sockets are
+// attached to. Where no one did it is mounted aside: that takes nothing from
+// the hierarchies of v1.
+func (s *Sensor) unified() (string, error) {
+	if dir := s.o.Containers.Unified(); dir != "" {
+		return dir, nil
+	}
+	const dir = "/run/sekisho/cgroup2"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("mount cgroup v2: %w", err)
+	}
+	if err := unix.Mount("cgroup2", dir, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return "", fmt.Errorf("mount cgroup v2 at %s: %w", dir, err)
+	}
+	return dir, nil
 }
 
 // tracefs mounts the file system that numbers the tracepoints at its usual

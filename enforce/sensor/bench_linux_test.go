@@ -2,17 +2,20 @@ package sensor
 
 import (
 	"context"
-	"encoding/binary"
 	"os"
 	"os/exec"
 	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"sekisho"
+	"sekisho/enforce/container"
+	"sekisho/enforce/sensor/dns"
+	"sekisho/internal/intern"
 )
 
 // opened returns a sensor that listens until the benchmark ends.
@@ -160,28 +163,43 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
-// filled is a ring in memory, with records of 144 bytes.
-func filled(size int) *ring {
-	r := &ring{data: make([]byte, 2*size), mask: uint64(size - 1), read: new(uint64), written: new(uint64), done: new(uint64)}
-	for at := 0; at+152 <= size; at += 152 {
-		binary.LittleEndian.PutUint32(r.data[at:], 144)
-		*r.written += 152
-	}
-	return r
+// unplugged is a sensor that has no kernel.
+func unplugged() *Sensor {
+	s := &Sensor{o: Options{Containers: container.New(container.Options{}), Now: time.Now}, shares: intern.New(words), names: dns.New(), tree: newTree(time.Now), config: make([]byte, 4096), boot: time.Hour, bootAt: time.Now()}
+	return s
 }
 
-// BenchmarkReader reads records in place.
-func BenchmarkReader(b *testing.B) {
-	r := filled(1 << 20)
-	sum := uint64(0)
-	for b.Loop() {
-		rec := r.peek()
-		if rec == nil {
-			r.at, r.limit = 0, 0
-			rec = r.peek()
-		}
-		sum += recordHead(rec).Time
-		r.next(rec)
+// execRecord makes an exec as the kernel hands it over.
+func execRecord(pid uint32, path, cwd, args string) []byte {
+	b := make([]byte, fixedSize, fixedSize+len(path)+len(cwd)+len(args))
+	x := (*execEvent)(unsafe.Pointer(&b[0]))
+	x.Head = head{Kind: uint8(sekisho.EventExec), Time: 1e9, Start: uint64(pid) * 1e6, PID: pid, TID: pid, ParentPID: 1}
+	copy(x.Head.Comm[:], "true")
+	x.ParentStart, x.Path, x.Cwd, x.Args = 1e6, uint32(len(path)), uint32(len(cwd)), uint32(len(args))
+	return append(append(append(b, path...), cwd...), args...)
+}
+
+// BenchmarkDecode makes events of the records of a program that is forked, run
+// and ends.
+func BenchmarkDecode(b *testing.B) {
+	s := unplugged()
+	exec := execRecord(100, "/usr/bin/true", "/var/lib/app", "true\x00--quiet\x00")
+	fork, exit := make([]byte, unsafe.Sizeof(forkEvent{})), make([]byte, unsafe.Sizeof(head{}))
+	f := (*forkEvent)(unsafe.Pointer(&fork[0]))
+	f.Head = *recordHead(exec)
+	f.Head.Kind, f.Parent, f.ParentStart = uint8(sekisho.EventFork), 1, 1e6
+	*recordHead(exit) = *recordHead(exec)
+	recordHead(exit).Kind = uint8(sekisho.EventExit)
+	s.decode(execRecord(1, "/bin/sh", "/", "sh\x00"), func(*sekisho.Event) {})
+	each := func(e *sekisho.Event) {}
+	for name, list := range map[string][][]byte{"exec": {exec}, "life": {fork, exec, exit}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, r := range list {
+					s.decode(r, each)
+				}
+			}
+		})
 	}
-	_ = sum
 }

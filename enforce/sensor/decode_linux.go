@@ -46,7 +46,11 @@ func (s *Sensor) decode(b []byte, f func(*sekisho.Event)) {
 		if len(b) >= int(unsafe.Sizeof(numberEvent{})) {
 			e := s.event(h)
 			e.Number = (*numberEvent)(unsafe.Pointer(h)).Number
-			s.emit(e, f)
+			reason := ReasonWrite
+			if kind == sekisho.EventCapability {
+				reason = ReasonSocket
+			}
+			s.emitKilled(e, h.Flags, reason, f)
 		}
 	case sekisho.EventDNS:
 		if len(b) >= int(unsafe.Sizeof(dnsEvent{})) {
@@ -95,7 +99,7 @@ func (s *Sensor) process(h *head, c *sekisho.Container) *sekisho.Process {
 	if n := s.tree.find(h.PID, h.Start); n != nil {
 		return n.p
 	}
-	p := &sekisho.Process{ID: identity(h.Start, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), Name: comm(h.Comm[:]), UID: h.UID, GID: h.GID, LoginUID: 1<<32 - 1, Started: s.wall(h.Start)}
+	p := &sekisho.Process{ID: identity(h.Start, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), Name: s.comm(h.Comm[:]), UID: h.UID, GID: h.GID, LoginUID: 1<<32 - 1, Started: s.wall(h.Start)}
 	if c != nil {
 		p.Container = c.ID
 	}
@@ -106,9 +110,11 @@ func (s *Sensor) process(h *head, c *sekisho.Container) *sekisho.Process {
 // programs in a microsecond.
 func identity(ns uint64, cpu uint32) uint64 { return ns&^0x3ff | uint64(cpu)&0x3ff }
 
-func comm(b []byte) string {
-	name, _, _ := bytes.Cut(b, []byte{0})
-	return string(name)
+func (s *Sensor) comm(b []byte) string {
+	if n := bytes.IndexByte(b, 0); n >= 0 {
+		b = b[:n]
+	}
+	return s.shares.Text(b)
 }
 
 // cut takes a string of n bytes off what follows an event.
@@ -124,15 +130,17 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	cwd, rest := cut(rest, x.Cwd)
 	args, rest := cut(rest, x.Args)
 	env, _ := cut(rest, x.Env)
-	p := &sekisho.Process{
-		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: comm(h.Comm[:]),
-		Path: string(path), Args: words(args), Directory: string(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
+	made := &born{}
+	p := &made.p
+	*p = sekisho.Process{
+		ID: identity(h.Time, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), InnerPID: int(x.Inner), Name: s.comm(h.Comm[:]),
+		Path: s.shares.Text(path), Args: s.shares.List(args), Directory: s.shares.Text(cwd), UID: h.UID, GID: h.GID, LoginUID: x.LoginUID,
 		Effective: x.Effective, Permitted: x.Permitted, TTY: x.TTY, Leader: x.Leader != 0, Origin: origin(x.Origin), Replaces: h.Flags&flagLower != 0,
 		Inode: x.Inode, Device: device(x.Device), Changed: nanoseconds(x.Changed), Modified: nanoseconds(x.Modified),
 		Sockets: x.Sockets, Session: int(x.Session), Started: s.wall(h.Start),
 	}
 	if x.Env > 0 {
-		p.Env = words(env)
+		p.Env = s.shares.List(env)
 	}
 	parent := s.tree.find(h.ParentPID, x.ParentStart)
 	if before := s.tree.find(h.PID, h.Start); before != nil && before.p.Parent != nil {
@@ -144,7 +152,7 @@ func (s *Sensor) exec(x *execEvent, rest []byte, f func(*sekisho.Event)) {
 	if c != nil {
 		p.Container = c.ID
 	}
-	s.tree.put(h.PID, h.Start, p, parent)
+	s.tree.add(h.PID, h.Start, made, parent)
 	if c == nil {
 		s.o.Containers.Executed(p)
 	}
@@ -182,32 +190,36 @@ func nanoseconds(n uint64) time.Time {
 func (s *Sensor) fork(x *forkEvent, f func(*sekisho.Event)) {
 	h := &x.Head
 	c := s.container(h)
-	p := &sekisho.Process{LoginUID: 1<<32 - 1}
+	made := &born{}
+	p := &made.p
+	p.LoginUID = 1<<32 - 1
 	parent := s.tree.find(x.Parent, x.ParentStart)
 	if parent != nil {
 		*p = *parent.p
 		p.Ended = time.Time{}
 	}
 	p.ID, p.PID, p.ParentPID, p.InnerPID = identity(h.Time, h.CPU), int(h.PID), int(x.Parent), int(x.Inner)
-	p.Name, p.UID, p.GID, p.Started, p.Leader, p.Container, p.Parent = comm(h.Comm[:]), h.UID, h.GID, s.wall(h.Start), false, "", nil
+	p.Name, p.UID, p.GID, p.Started, p.Leader, p.Container, p.Parent = s.comm(h.Comm[:]), h.UID, h.GID, s.wall(h.Start), false, "", nil
 	if c != nil {
 		p.Container = c.ID
 	}
-	s.tree.put(h.PID, h.Start, p, parent)
+	s.tree.add(h.PID, h.Start, made, parent)
 	s.emit(&sekisho.Event{Time: s.wall(h.Time), Kind: sekisho.EventFork, Process: p, Container: c, Compat: h.Flags&flagCompat != 0}, f)
 }
 
 func (s *Sensor) exit(h *head, f func(*sekisho.Event)) {
-	e := s.event(h)
-	if s.tree.find(h.PID, h.Start) == nil {
-		return
-	}
-	p := *e.Process
-	p.Ended = e.Time
-	e.Process = &p
+	c := s.container(h)
+	p := s.process(h, c)
 	if _, live := s.tree.live[h.PID]; !live {
 		return // two last threads told it
 	}
+	last := &struct {
+		e sekisho.Event
+		p sekisho.Process
+	}{p: *p}
+	e := &last.e
+	e.Time, e.Kind, e.Container, e.Result, e.Process, e.Compat = s.wall(h.Time), sekisho.EventExit, c, h.Result, &last.p, h.Flags&flagCompat != 0
+	last.p.Ended = e.Time
 	s.tree.end(h.PID, h.Start)
 	s.emit(e, f)
 }

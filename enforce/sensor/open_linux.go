@@ -21,6 +21,8 @@ import (
 	"sekisho/enforce/container"
 	"sekisho/enforce/sensor/dns"
 	"sekisho/enforce/sensor/pin"
+	"sekisho/enforce/sensor/ring"
+	"sekisho/internal/intern"
 )
 
 // Sensor listens until it is closed.
@@ -37,15 +39,16 @@ type Sensor struct {
 	programs   []*ebpf.Program
 	features   []Feature
 	config     []byte // the map of that name, in memory
-	critical   *ring
-	bulk       *ring
+	critical   *ring.Ring
+	bulk       *ring.Ring
 	stop       int // an eventfd
 	epoll      int
 	tree       *tree
 	seq        uint64
-	expected   map[uint32]uint64 // the last number of each CPU
-	gap        bool              // a number was missing
-	untold     bool              // there were events since the losses were looked at
+	expected   []uint64 // the last number of each CPU
+	shares     *intern.Table
+	gap        bool // a number was missing
+	untold     bool // there were events since the losses were looked at
 	told       time.Time
 	boot       time.Duration
 	bootAt     time.Time
@@ -56,6 +59,7 @@ type Sensor struct {
 	rules      map[uint32]*written   // by number
 	idle       []uint32              // of those that no container is under, the oldest first
 	trial      Mode                  // as if a policy had it
+	ahead      Mode                  // of policies that are expected
 	mode       Mode                  // what was in use when the hooks were attached
 	pins       *pin.Store            // nil where nothing outlives the sensor
 	unpinned   map[string]string     // why, by feature; "" for all
@@ -73,7 +77,7 @@ type Sensor struct {
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, expected: map[uint32]uint64{}, stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: intern.New(words), stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -191,9 +195,13 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 	if err != nil {
 		return fmt.Errorf("count the CPUs: %w", err)
 	}
+	grows := s.grows()
 	for name, m := range spec.Maps {
 		if name == "scratches" {
 			m.MaxEntries = uint32(cpus)
+		}
+		if m.Type == ebpf.Hash && !grows {
+			m.Flags &^= unix.BPF_F_NO_PREALLOC
 		}
 		if s.maps[name] != nil || strings.HasPrefix(name, ".") {
 			continue
@@ -210,11 +218,30 @@ func (s *Sensor) makeMaps(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
+// grows says whether maps may get their memory as they fill: kernels before
+// 6.1 warn of that where programs of system calls use them.
+func (s *Sensor) grows() bool {
+	types, err := s.kernelTypes()
+	if err != nil {
+		return false
+	}
+	var allocator *btf.Struct
+	return types.TypeByName("bpf_mem_alloc", &allocator) == nil
+}
+
+// kernelTypes are read once, and let go of when everything is loaded.
+func (s *Sensor) kernelTypes() (*btf.Spec, error) {
+	if s.cache == nil {
+		s.cache = btf.NewCache()
+	}
+	return s.cache.Kernel()
+}
+
 // load loads one program of an object on its own, so that one which this
 // kernel refuses does not take the others with it.
 func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
-	if s.cache == nil {
-		s.cache = btf.NewCache()
+	if _, err := s.kernelTypes(); err != nil {
+		return nil, fmt.Errorf("read the kernel's types: %w", err)
 	}
 	one := spec.Copy()
 	for k := range one.Programs {
@@ -236,6 +263,7 @@ func (s *Sensor) load(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, er
 	for k := range one.Maps {
 		if s.maps[k] != nil {
 			replace[k] = s.maps[k]
+			one.Maps[k].Flags = s.maps[k].Flags() // as this kernel takes it
 		}
 	}
 	c, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: replace, Cache: s.cache})
@@ -294,11 +322,11 @@ func (s *Sensor) rings() error {
 	var err error
 	for _, r := range []struct {
 		name string
-		to   **ring
+		to   **ring.Ring
 		done *uint64
 	}{{"critical", &s.critical, &s.reader.Critical}, {"bulk", &s.bulk, &s.reader.Bulk}} {
 		m := s.maps[r.name]
-		if *r.to, err = newRing(m.FD(), int(m.MaxEntries()), r.done); err != nil {
+		if *r.to, err = ring.New(m.FD(), int(m.MaxEntries()), r.done); err != nil {
 			return err
 		}
 	}
@@ -308,7 +336,7 @@ func (s *Sensor) rings() error {
 	if s.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("make an epoll: %w", err)
 	}
-	for _, fd := range []int{s.critical.fd, s.bulk.fd, s.stop} {
+	for _, fd := range []int{s.maps["critical"].FD(), s.maps["bulk"].FD(), s.stop} {
 		if err := unix.EpollCtl(s.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return fmt.Errorf("watch a ring: %w", err)
 		}
@@ -421,9 +449,9 @@ func (s *Sensor) Close() error {
 	for _, p := range s.programs {
 		p.Close()
 	}
-	for _, r := range []*ring{s.critical, s.bulk} {
+	for _, r := range []*ring.Ring{s.critical, s.bulk} {
 		if r != nil {
-			r.close()
+			r.Close()
 		}
 	}
 	for _, mem := range [][]byte{s.config, s.reading} {

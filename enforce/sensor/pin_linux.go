@@ -181,7 +181,7 @@ func (s *Sensor) settle(f func(*sekisho.Event)) error {
 // recount says by class what outlived the sensor before.
 func (s *Sensor) recount() {
 	o := s.outlived
-	o.Since, o.Read = s.wall(s.reader.Lived), s.critical.waiting()+s.bulk.waiting()
+	o.Since, o.Read = s.wall(s.reader.Lived), s.critical.Waiting()+s.bulk.Waiting()
 	held := map[string]bool{}
 	for _, p := range s.parts() {
 		if s.links[p.feature] == nil {

@@ -26,6 +26,8 @@ const (
 	batch      = 4096 // events between two looks at the losses and the clock
 )
 
+const maxCPUs = 8192 // that Linux knows
+
 const (
 	tellEvery  = 500 * time.Millisecond
 	clockEvery = 10 * time.Second
@@ -102,7 +104,7 @@ func pause(ctx context.Context, t *time.Timer, ms int) {
 func (s *Sensor) sleep() error {
 	s.shared().Sleeping = 1
 	defer func() { s.shared().Sleeping = 0 }()
-	if s.critical.peek() != nil || s.bulk.peek() != nil {
+	if s.critical.Ready() || s.bulk.Ready() {
 		return nil
 	}
 	var events [4]unix.EpollEvent
@@ -116,29 +118,30 @@ func (s *Sensor) sleep() error {
 // events there were.
 func (s *Sensor) drain(f func(*sekisho.Event)) int {
 	n := 0
-	for {
-		a, b := s.critical.peek(), s.bulk.peek()
-		switch {
-		case a == nil && b == nil:
-			s.critical.release()
-			s.bulk.release()
-			return n
-		case b == nil || a != nil && recordHead(a).Time <= recordHead(b).Time:
-			s.follow(a)
-			s.decode(a, f)
-			s.critical.next(a)
-		default:
-			s.decode(b, f)
-			s.bulk.next(b)
+	for n < batch {
+		// In this order: what was bulk before something critical is there too.
+		s.critical.Look()
+		s.bulk.Look()
+		a, b := s.critical.Peek(), s.bulk.Peek()
+		if a == nil && b == nil {
+			break
 		}
-		if n++; n%64 == 0 {
-			s.critical.release()
-			s.bulk.release()
-			if n >= batch {
-				return n
+		for limit := n + 64; n < limit && (a != nil || b != nil); n++ {
+			if b == nil || a != nil && recordHead(a).Time <= recordHead(b).Time {
+				s.follow(a)
+				s.decode(a, f)
+				s.critical.Next(a)
+				a = s.critical.Peek()
+			} else {
+				s.decode(b, f)
+				s.bulk.Next(b)
+				b = s.bulk.Peek()
 			}
 		}
+		s.critical.Release()
+		s.bulk.Release()
 	}
+	return n
 }
 
 func recordHead(b []byte) *head { return (*head)(unsafe.Pointer(&b[0])) }
@@ -147,10 +150,17 @@ func recordHead(b []byte) *head { return (*head)(unsafe.Pointer(&b[0])) }
 // and the counters say how much of what.
 func (s *Sensor) follow(b []byte) {
 	h := recordHead(b)
-	if last, ok := s.expected[h.CPU]; ok && h.Seq > last+1 {
+	for int(h.CPU) >= len(s.expected) && h.CPU < maxCPUs {
+		s.expected = append(s.expected, 0)
+	}
+	if int(h.CPU) >= len(s.expected) {
+		return
+	}
+	last := &s.expected[h.CPU]
+	if *last != 0 && h.Seq > *last+1 {
 		s.gap = true
 	}
-	s.expected[h.CPU] = h.Seq
+	*last = h.Seq
 }
 
 // tellLost makes events of what the kernel could not hand over.

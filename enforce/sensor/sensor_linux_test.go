@@ -1,8 +1,6 @@
 package sensor
 
 import (
-	"bytes"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -212,30 +210,6 @@ func TestHooksFollowContainers(t *testing.T) {
 	s.forget("a")
 	if list := hooked(s); len(list) > 0 {
 		t.Errorf("the container is gone, %v stay", list)
-	}
-}
-
-// TestTornRecord holds that a record that goes round the end of the ring is
-// read whole.
-func TestTornRecord(t *testing.T) {
-	for _, n := range []uint64{8, 16, 40} { // bytes before the end where its header stands
-		r := &ring{done: new(uint64), data: make([]byte, 128), mask: 127, read: new(uint64), written: new(uint64)}
-		r.at, r.limit, *r.written = 128-n, 128-n, 128-n+8+64
-		binary.LittleEndian.PutUint32(r.data[128-n:], 64)
-		want := make([]byte, 64)
-		for i := range want {
-			want[i] = byte(i + 1)
-			r.data[(128-n+8+uint64(i))&127] = want[i]
-		}
-		got := r.peek()
-		if !bytes.Equal(got, want) {
-			t.Errorf("%d bytes before the end: %v", n, got)
-			continue
-		}
-		r.next(got)
-		if got = r.peek(); got != nil {
-			t.Errorf("%d bytes before the end: then %v", n, got)
-		}
 	}
 }
 

@@ -62,10 +62,23 @@ func (t *tree) find(pid uint32, start uint64) *node {
 	return nil
 }
 
-// put keeps a process; the oldest knowledge is not dropped for it, a flood of
-// processes is not kept instead.
+// born is a process with its place in the tree.
+type born struct {
+	n node
+	p sekisho.Process
+}
+
+// put keeps a process.
 func (t *tree) put(pid uint32, start uint64, p *sekisho.Process, parent *node) *node {
-	n := &node{p: p, start: start}
+	b := &born{p: *p}
+	return t.add(pid, start, b, parent)
+}
+
+// add keeps a process; the oldest knowledge is not dropped for it, a flood of
+// processes is not kept instead.
+func (t *tree) add(pid uint32, start uint64, b *born, parent *node) *node {
+	n, p := &b.n, &b.p
+	n.p, n.start = p, start
 	if parent != nil {
 		p.Parent, p.ParentID, n.depth = parent.p, parent.p.ID, parent.depth+1
 		if n.depth >= maxDepth {

@@ -162,12 +162,12 @@ func contain(name, id string) (upper string, err error) {
 // enforcer starts one and waits until it says that it runs.
 func enforcer(name string, out, fail *bytes.Buffer) (stop func() error, err error) {
 	dir := "/var/" + name
-	args := []string{"enforce", "events", "--kill-drift", "--kind", "exec,connect,listen,dns,map,kill,open,capability"}
+	args := []string{"enforce", "events", "--kill-drift", "--kind", "exec,connect,listen,dns,map,kill,denied,open,capability"}
 	if name != "events" {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
-		config := "state: state\nprofiles: profiles\naudit: audit\nmode: audit\nworkloads: [{image: 'registry.example/app*', mode: enforce}]\n"
+		config := "state: state\npin: false\nprofiles: profiles\naudit: audit\nmode: audit\nworkloads: [{image: 'registry.example/app*', mode: enforce}]\n"
 		if name == "kill" {
 			config += "deny: {polite: false}\n"
 		}
@@ -203,7 +203,7 @@ func enforcer(name string, out, fail *bytes.Buffer) (stop func() error, err erro
 	case <-ended:
 		cmd.Wait()
 		return nil, fmt.Errorf("the enforcer ended: %s", fail.String())
-	case <-time.After(90 * time.Second):
+	case <-time.After(5 * time.Minute):
 		if name != "events" {
 			cmd.Process.Kill()
 			return nil, errors.New("the enforcer does not run")

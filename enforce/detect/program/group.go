@@ -21,6 +21,7 @@ type group struct {
 	width int      // words in a row
 	rows  []uint64 // of all classes
 	exact map[string]int32
+	maybe [1 << 12 / 64]uint64 // a bit for each sketch of a key in exact: most texts have none
 	tree  []branch
 	few   []string // keys and, in classes, what they are, when a map does not pay
 	kinds []int32
@@ -82,6 +83,8 @@ func (g *group) build() {
 		g.exact = make(map[string]int32, len(g.keys))
 		for _, key := range slices.Sorted(maps.Keys(g.keys)) {
 			g.exact[key] = row(g.row(g.keys[key], nil))
+			k := sketch(key)
+			g.maybe[k/64] |= 1 << (k % 64)
 			if len(g.keys) <= 4 {
 				g.few, g.kinds = append(g.few, key), append(g.kinds, g.exact[key])
 			}
@@ -174,6 +177,15 @@ func (g *group) common(keys []string, depth int) int {
 	return n
 }
 
+// sketch makes 12 bits of a text's length and three of its bytes.
+func sketch(s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	h := uint32(len(s)) | uint32(s[0])<<8 | uint32(s[len(s)/2])<<16 | uint32(s[len(s)-1])<<24
+	return h * 0x9e3779b1 >> 20
+}
+
 // find returns the class of a text.
 func (g *group) find(s string) int32 {
 	switch g.form {
@@ -184,6 +196,9 @@ func (g *group) find(s string) int32 {
 					return g.kinds[i]
 				}
 			}
+			return classNone
+		}
+		if k := sketch(s); g.maybe[k/64]&(1<<(k%64)) == 0 {
 			return classNone
 		}
 		if c, ok := g.exact[s]; ok {

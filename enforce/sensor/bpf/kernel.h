@@ -292,7 +292,12 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
+	possible_net_t skc_net;
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
 	u16 skc_dport;
@@ -339,6 +344,12 @@ struct unix_sock {
 };
 
 struct io_ring_ctx;
+struct open_how {
+	u64 flags;
+};
+struct io_open {
+	struct open_how how;
+};
 struct io_kiocb {
 	struct file *file;
 	u8 opcode;

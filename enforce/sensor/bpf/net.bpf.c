@@ -31,6 +31,39 @@ struct {
 	__type(value, u64);
 } sends SEC(".maps");
 
+/* Whose sockets are, by their cookies, and whose listeners, by namespace and
+ * port: what the kernel keeps of a socket's cgroup is that of v2 only. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u64);
+} owners SEC(".maps");
+
+#define LISTENER (1ULL << 63)
+
+INLINE void own(struct who *w, u64 k)
+{
+	u64 v = w->cg ? w->cg->container : 0;
+	if (v)
+		bpf_map_update_elem(&owners, &k, &v, BPF_ANY);
+}
+
+INLINE void owned(struct who *w, u64 k)
+{
+	u64 *v = bpf_map_lookup_elem(&owners, &k);
+	if (!v)
+		return;
+	w->cgroup = *v;
+	w->cg = bpf_map_lookup_elem(&cgroups, &w->cgroup);
+}
+
+/* listener names a listening socket by what its connections share with it. */
+INLINE u64 listener(const struct sock *sk)
+{
+	return LISTENER | (u64)L(sk, __sk_common.skc_net.net, ns.inum) << 16 | L(sk, __sk_common.skc_num);
+}
+
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_RECV 3
 #define TCP_LISTEN 10
@@ -244,6 +277,8 @@ int on_socket(struct bpf_sock *ctx)
 		return 1;
 	ADD(n, seen);
 	identify(t, c, &w);
+	if (c->v1)
+		own(&w, bpf_get_socket_cookie(ctx));
 	e.family = ctx->family;
 	e.type = ctx->type;
 	e.protocol = ctx->protocol;
@@ -325,10 +360,15 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 		return 0;
 	n = counter(kind);
 	ADD(n, seen);
-	if (kind == K_LISTEN)
+	if (kind == K_LISTEN) {
 		identify(t, c, &w);
-	else
+		if (c->v1)
+			own(&w, listener(sk));
+	} else {
 		owner(sk, &w);
+		if (!w.cg && c->v1)
+			owned(&w, listener(sk));
+	}
 	p = policy_of(&w);
 	forbidden = kind == K_LISTEN && stopping(c, &w, p, M_DENY_LISTEN) && !listens(sk, w.cg->rules);
 	killed = forbidden && bpf_send_signal(SIGKILL) == 0;
