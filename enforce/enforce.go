@@ -34,6 +34,9 @@ type Sensor interface {
 	// returns before anything of a container that is being made runs. On an
 	// error, what is not of the profile holds.
 	Forbid(c *sekisho.Container, o Orders) error
+	// Expect says which kinds of what a profile does not have may be stopped
+	// soon: what takes time is made ready.
+	Expect(kinds []string)
 	// Counts are events by class that the kernel saw, filtered and lost.
 	Counts() (map[string]Count, error)
 }
@@ -187,6 +190,7 @@ func New(o Options) (*Enforcer, error) {
 		e.lanes[i] = &lane{orders: newQueue[*respond.Order](orderQueue), sealed: map[string]time.Time{}}
 	}
 	e.alerts = newFold(time.Duration(o.Settings.Fold))
+	e.expect()
 	e.cap = newLimit(o.Settings.Cap.Instances, time.Duration(o.Settings.Cap.Window), st.doc.Acted)
 	return e, nil
 }

@@ -50,6 +50,8 @@ func (s *sensor) Forbid(c *sekisho.Container, o enforce.Orders) error {
 	return nil
 }
 
+func (s *sensor) Expect([]string) {}
+
 func (s *sensor) Counts() (map[string]enforce.Count, error) {
 	return map[string]enforce.Count{"exec": {Seen: 3, Filtered: 1, Submitted: 1, Lost: 1}}, nil
 }

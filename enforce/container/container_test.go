@@ -217,3 +217,18 @@ func FuzzSpec(f *testing.F) {
 		_ = WorkloadOf(c).String()
 	})
 }
+
+func FuzzNameservers(f *testing.F) {
+	f.Add([]byte("nameserver 10.0.0.2\nsearch x\nnameserver fe80::1%eth0\nnameserver ::ffff:10.0.0.3\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list := nameservers(data)
+		if len(list) > maxResolvers {
+			t.Errorf("%d name servers", len(list))
+		}
+		for _, a := range list {
+			if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+				t.Errorf("name server %v", a)
+			}
+		}
+	})
+}

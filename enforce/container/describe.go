@@ -164,7 +164,7 @@ const maxResolvers = 16
 
 // resolvers reads the name servers that a container's runtime gave it
 // (resolv.conf(5)), before the container can change them.
-func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
+func (t *Tracker) resolvers(s spec) []netip.Addr {
 	name := "/etc/resolv.conf"
 	for _, m := range s.Mounts {
 		if m.Destination == "/etc/resolv.conf" {
@@ -175,6 +175,10 @@ func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
 	if err != nil {
 		return nil
 	}
+	return nameservers(data)
+}
+
+func nameservers(data []byte) (list []netip.Addr) {
 	for line := range strings.Lines(string(data)) {
 		f := strings.Fields(line)
 		if len(f) < 2 || f[0] != "nameserver" || len(list) == maxResolvers {

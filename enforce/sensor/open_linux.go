@@ -59,6 +59,7 @@ type Sensor struct {
 	rules      map[uint32]*written   // by number
 	idle       []uint32              // of those that no container is under, the oldest first
 	trial      Mode                  // as if a policy had it
+	ahead      Mode                  // of policies that are expected
 	mode       Mode                  // what was in use when the hooks were attached
 	pins       *pin.Store            // nil where nothing outlives the sensor
 	unpinned   map[string]string     // why, by feature; "" for all

@@ -35,6 +35,9 @@ func (*Sensor) Assign(string, uint32, *Rules) error { return nil }
 // Try returns nothing.
 func (*Sensor) Try(Mode) []Feature { return nil }
 
+// Expect does nothing.
+func (*Sensor) Expect(Mode) {}
+
 // Sweep does nothing.
 func (*Sensor) Sweep() error { return nil }
 

@@ -63,19 +63,19 @@ INLINE void arguments(struct task_struct *t, u64 *args)
 {
 	struct pt_regs *r = (void *)REGISTERS(t);
 #if defined(__TARGET_ARCH_x86)
-	R(&args[0], r, di);
-	R(&args[1], r, si);
-	R(&args[2], r, dx);
-	R(&args[3], r, r10);
-	R(&args[4], r, r8);
-	R(&args[5], r, r9);
+	args[0] = T(r, di);
+	args[1] = T(r, si);
+	args[2] = T(r, dx);
+	args[3] = T(r, r10);
+	args[4] = T(r, r8);
+	args[5] = T(r, r9);
 #elif defined(__TARGET_ARCH_arm64)
-	R(&args[0], r, orig_x0);
-	R(&args[1], r, regs[1]);
-	R(&args[2], r, regs[2]);
-	R(&args[3], r, regs[3]);
-	R(&args[4], r, regs[4]);
-	R(&args[5], r, regs[5]);
+	args[0] = T(r, orig_x0);
+	args[1] = T(r, regs[1]);
+	args[2] = T(r, regs[2]);
+	args[3] = T(r, regs[3]);
+	args[4] = T(r, regs[4]);
+	args[5] = T(r, regs[5]);
 #endif
 }
 
@@ -374,6 +374,20 @@ GLOBAL u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
 	return len & 1023;
 }
 
+/* readonly says early that an open asked to write nothing, as most do. */
+INLINE bool readonly(struct task_struct *t, struct call_desc *d, s64 ret)
+{
+	u64 args[8] = {};
+	struct file *f = file_of(t, ret);
+
+	if (f && L(f, f_mode) & FMODE_WRITE)
+		return false;
+	if (!f || d->flags == NOTHING || d->number != NOTHING)
+		return !f;
+	arguments(t, args);
+	return !(arg(args, d->flags) & (O_CREAT | O_TRUNC));
+}
+
 SEC("tracepoint/syscalls/sys_exit_openat")
 int on_call(struct sys_exit_ctx *ctx)
 {
@@ -391,10 +405,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	struct vfsmount *rootm;
 	struct who w;
 	u64 args[8] = {};
-	u32 opens = 0, lens[2], pos;
+	u32 opens = 0, lens[2], pos = 0;
 	s64 ret = ctx->ret;
 	u64 sock = 0;
-	bool told, checked;
+	bool told, checked, killed = false;
 
 	if (!c || !d || !d->kind || d->kind >= K_MAX)
 		return 0;
@@ -406,8 +420,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	identify_set(T(t, cgroups), c, &w);
 	p = policy_of(&w);
 	checked = (d->how & HOW_OPEN) && stopping(c, &w, p, M_KILL_WRITE);
-	told = wanted(c, &w, d->kind);
+	told = (w.cg ? p ? p->wants : 0 : c->host_wants) >> d->kind & 1;
 	if (!told && !checked)
+		goto filtered;
+	if (!told && readonly(t, d, ret))
 		goto filtered;
 	s = scratch();
 	if (!s)
@@ -437,7 +453,11 @@ int on_call(struct sys_exit_ctx *ctx)
 				goto filtered;
 			told = told && open_wanted(opens, e->flags, s, f);
 			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
-			if (!told && !checked)
+			if (checked) {
+				pos = walk(s, L(f, f_path.dentry), L(f, f_path.mnt), NULL, NULL);
+				killed = unknown(s, f, w.cg->rules, pos) && bpf_send_signal(SIGKILL) == 0;
+			}
+			if (!told && !killed)
 				goto filtered;
 		}
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
@@ -477,13 +497,11 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->length = facts.length;
 		e->origin = facts.origin;
 		if (w.cg) /* whatever it took for its root: as the container sees it */
-			pos = walk(s, fd, L(f, f_path.mnt), NULL, NULL);
-		else
+			at.rootd = NULL, at.rootm = NULL;
+		if (!checked)
 			pos = walk(s, fd, L(f, f_path.mnt), at.rootd, at.rootm);
-		if (checked && unknown(s, f, w.cg->rules, pos) && bpf_send_signal(SIGKILL) == 0)
+		if (killed)
 			e->h.flags |= F_KILLED | F_PROFILE;
-		if (!told && !(e->h.flags & F_KILLED))
-			goto filtered;
 		off = put(s, off, pos, &e->path, &e->h.flags);
 	}
 	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
