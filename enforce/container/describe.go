@@ -112,6 +112,9 @@ func (t *Tracker) describe(k *known) {
 			crio(&c)
 		}
 		annotated(&c)
+		if step(k.bundle, c.ID) {
+			c.Runtime, c.Name = "buildkit", "buildkit"
+		}
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
@@ -264,6 +267,12 @@ func (t *Tracker) repoDigest(data string, id sekisho.Digest) sekisho.Digest {
 		}
 	}
 	return ""
+}
+
+// step tells a step of a build by BuildKit: it has a random name of its own, so
+// all of them go by one, else each would be a workload and have a profile.
+func step(bundle, id string) bool {
+	return strings.HasSuffix(bundle, "/buildkit/executor/"+id)
 }
 
 // annotated takes name and image from the annotations of CRI runtimes.
