@@ -181,6 +181,24 @@ func TestCRIO(t *testing.T) {
 	}
 }
 
+// TestBuildKit: the steps of builds go by one name.
+func TestBuildKit(t *testing.T) {
+	root := t.TempDir()
+	bundle := "/var/lib/docker/buildkit/executor/wotk71ct94vkmb7zg00iy784w"
+	if err := os.MkdirAll(filepath.Join(root, bundle), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, bundle, "config.json"), []byte(`{"root":{"path":"`+bundle+`/rootfs"},"linux":{"cgroupsPath":"/docker/buildkit/wotk71ct94vkmb7zg00iy784w"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Root: root})
+	tr.Executed(&sekisho.Process{Args: strings.Fields("runc --log /l run --bundle " + bundle + " --keep wotk71ct94vkmb7zg00iy784w")})
+	c := tr.Made(Cgroup{Key: 7, Path: "/docker/buildkit/wotk71ct94vkmb7zg00iy784w"})
+	if c == nil || c.Name != "buildkit" || c.Runtime != "buildkit" || c.ID != "wotk71ct94vkmb7zg00iy784w" || c.Workload.String() != "buildkit" {
+		t.Errorf("%+v", c)
+	}
+}
+
 // FuzzSpec reads configurations that a hostile image may have shaped.
 func FuzzSpec(f *testing.F) {
 	f.Add([]byte(`{"root":{"path":"/x"},"mounts":[{"destination":"/etc/hosts","source":"/var/lib/docker/containers/x/hosts"}],"annotations":{"a":"b"}}`))
@@ -197,5 +215,20 @@ func FuzzSpec(f *testing.F) {
 		}
 		dockerDirectory(s, id)
 		_ = WorkloadOf(c).String()
+	})
+}
+
+func FuzzNameservers(f *testing.F) {
+	f.Add([]byte("nameserver 10.0.0.2\nsearch x\nnameserver fe80::1%eth0\nnameserver ::ffff:10.0.0.3\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list := nameservers(data)
+		if len(list) > maxResolvers {
+			t.Errorf("%d name servers", len(list))
+		}
+		for _, a := range list {
+			if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+				t.Errorf("name server %v", a)
+			}
+		}
 	})
 }
