@@ -146,8 +146,11 @@ func (s *Sensor) Expect(m Mode) {
 
 // attachAll attaches what is asked for and detaches what no longer is.
 func (s *Sensor) attachAll() {
-	var features []Feature
-	for _, p := range s.parts() {
+	parts := s.parts()
+	features := make([]Feature, len(parts), len(parts)+1)
+	// The first ones, which tell whatever runs on the host, come last: until
+	// all are attached, nobody reads.
+	for i, p := range slices.Backward(parts) {
 		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
 		l := s.links[p.feature]
 		switch asked := s.asked(p); {
@@ -165,7 +168,7 @@ func (s *Sensor) attachAll() {
 			}
 		}
 		f.Unpinned = s.unpinned[p.feature]
-		features = append(features, f)
+		features[i] = f
 	}
 	s.features, s.mode = append(features, s.outlives()), s.inUse()
 	s.loadedAll()

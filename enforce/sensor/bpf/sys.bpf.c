@@ -219,7 +219,20 @@ static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 	return bpf_map_lookup_elem(&names, &h) != NULL;
 }
 
-INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
+/* notable says whether the opening of a file is told whatever its name is: of
+ * disks, and of files that another mount namespace has. */
+INLINE bool notable(struct task_struct *t, struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+	s64 ns = (s64)L(mount, mnt_ns), own = (s64)L(t, nsproxy, mnt_ns);
+
+	if ((L(f, f_inode, i_mode) & S_IFMT) == S_IFBLK)
+		return true;
+	return ns && ns != -22 && ns != own; /* -22: a mount of the kernel's own, as of pipes */
+}
+
+INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f, struct task_struct *t)
 {
 	if (flags & O_PATH)
 		return false;
@@ -227,7 +240,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 		return opens & 1;
 	if (opens & 4)
 		return true;
-	return (opens & 2) && listed(s, L(f, f_path.dentry));
+	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
 #define FMODE_WRITE 2
@@ -451,7 +464,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			f = file_of(t, ret);
 			if (!f)
 				goto filtered;
-			told = told && open_wanted(opens, e->flags, s, f);
+			if (d->path != NOTHING) /* by its handle: always */
+				told = told && open_wanted(opens, e->flags, s, f, t);
 			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
 			if (checked) {
 				pos = walk(s, L(f, f_path.dentry), L(f, f_path.mnt), NULL, NULL);
@@ -465,6 +479,10 @@ int on_call(struct sys_exit_ctx *ctx)
 		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
 		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 			goto filtered; /* only sockets are told */
+	}
+	if (w.cg && !killed && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
 	}
 	heading(&e->h, t, &w, d->kind);
 	e->h.call = nr;
@@ -528,6 +546,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			e->path = lens[1];
 		}
 	}
+	if ((d->kind == K_CONNECT && e->family != AF_UNIX) || (d->kind == K_SOCKET && (e->number == AF_INET || e->number == AF_INET6)))
+		goto filtered; /* the hooks below the calls tell it */
 	if (d->path2 != NOTHING) {
 		if (d->how & HOW_RAW)
 			off = put_text(s, off, arg(args, d->path2), &e->path2);
@@ -656,6 +676,10 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	}
 	e = &s->call;
 	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	if (!kill && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
+	}
 	heading(&e->h, t, &w, K_MAP);
 	e->h.call = nr;
 	if (kill)
