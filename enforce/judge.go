@@ -60,6 +60,10 @@ func (e *Enforcer) lost(class string, n uint64) {
 
 // judge holds one event against drift, profile and rules.
 func (e *Enforcer) judge(ev *sekisho.Event) {
+	if ev.Kind == sekisho.EventLost && ev.Container != nil {
+		e.alert(&Alert{Kind: KindFlood, Severity: "high", Rule: "beyond its budget", What: ev.Path, Event: ev, Container: ev.Container})
+		return
+	}
 	if ev.Kind == sekisho.EventLost {
 		e.lost(ev.Path, uint64(max(ev.Number, 0)))
 		e.profiles.observeLost(ev)

@@ -181,6 +181,24 @@ func TestCRIO(t *testing.T) {
 	}
 }
 
+// TestBuildKit: the steps of builds go by one name.
+func TestBuildKit(t *testing.T) {
+	root := t.TempDir()
+	bundle := "/var/lib/docker/buildkit/executor/wotk71ct94vkmb7zg00iy784w"
+	if err := os.MkdirAll(filepath.Join(root, bundle), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, bundle, "config.json"), []byte(`{"root":{"path":"`+bundle+`/rootfs"},"linux":{"cgroupsPath":"/docker/buildkit/wotk71ct94vkmb7zg00iy784w"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Root: root})
+	tr.Executed(&sekisho.Process{Args: strings.Fields("runc --log /l run --bundle " + bundle + " --keep wotk71ct94vkmb7zg00iy784w")})
+	c := tr.Made(Cgroup{Key: 7, Path: "/docker/buildkit/wotk71ct94vkmb7zg00iy784w"})
+	if c == nil || c.Name != "buildkit" || c.Runtime != "buildkit" || c.ID != "wotk71ct94vkmb7zg00iy784w" || c.Workload.String() != "buildkit" {
+		t.Errorf("%+v", c)
+	}
+}
+
 // FuzzSpec reads configurations that a hostile image may have shaped.
 func FuzzSpec(f *testing.F) {
 	f.Add([]byte(`{"root":{"path":"/x"},"mounts":[{"destination":"/etc/hosts","source":"/var/lib/docker/containers/x/hosts"}],"annotations":{"a":"b"}}`))

@@ -75,6 +75,12 @@ func (t *Tracker) describe(k *known) {
 	if k.bundle == "" {
 		k.bundle = t.search(k.container.ID)
 	}
+	if k.bundle == "" { // its runtime's start was missed
+		if found, ok := t.shims()[k.container.ID]; ok {
+			t.take(k.container.ID, found)
+			k.bundle = found.bundle
+		}
+	}
 	c := *k.container
 	s, err := t.spec(k.bundle)
 	if k.bundle == "" || err != nil {
@@ -106,6 +112,9 @@ func (t *Tracker) describe(k *known) {
 			crio(&c)
 		}
 		annotated(&c)
+		if step(k.bundle, c.ID) {
+			c.Runtime, c.Name = "buildkit", "buildkit"
+		}
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
@@ -204,6 +213,7 @@ func dockerDirectory(s spec, id string) string {
 // of the image from its list of references.
 func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 	var v struct {
+		ID      string
 		Name    string
 		Image   sekisho.Digest
 		Created time.Time
@@ -215,7 +225,7 @@ func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 		MountPoints   map[string]struct{ Type, Source, Destination string }
 	}
 	data, err := t.read(dir + "/config.v2.json")
-	if err != nil || json.Unmarshal(data, &v) != nil {
+	if err != nil || json.Unmarshal(data, &v) != nil || v.ID != c.ID {
 		return false
 	}
 	c.Name, c.Image, c.ImageID, c.Labels = strings.TrimPrefix(v.Name, "/"), v.Config.Image, v.Image, v.Config.Labels
@@ -257,6 +267,12 @@ func (t *Tracker) repoDigest(data string, id sekisho.Digest) sekisho.Digest {
 		}
 	}
 	return ""
+}
+
+// step tells a step of a build by BuildKit: it has a random name of its own, so
+// all of them go by one, else each would be a workload and have a profile.
+func step(bundle, id string) bool {
+	return strings.HasSuffix(bundle, "/buildkit/executor/"+id)
 }
 
 // annotated takes name and image from the annotations of CRI runtimes.

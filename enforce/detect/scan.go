@@ -20,6 +20,13 @@ const (
 type scans struct {
 	seed  maphash.Seed
 	table [scanEntries]scan
+	dials [scanEntries]dial
+}
+
+// dial is when a process last connected to another host.
+type dial struct {
+	process uint64
+	at      time.Time
 }
 
 // scan is one count: of different things, each of which sets a bit.
@@ -42,6 +49,9 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 		return 0, 0
 	}
 	host, port := e.Net.Remote.Addr(), e.Net.Remote.Port()
+	if p := e.Process; p != nil && !host.IsLoopback() {
+		*s.dial(p.ID) = dial{p.ID, e.Time}
+	}
 	id := e.Container.ID
 	ports = s.count(e.Time, target{container: id, host: host}, target{port: port})
 	t := target{container: id, port: port}
@@ -49,6 +59,21 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 		t.program = e.Process.Path
 	}
 	return ports, s.count(e.Time, t, target{host: host})
+}
+
+// dial is where a process's last connection stands; the low bits of an
+// identity are a CPU's number.
+func (s *scans) dial(process uint64) *dial { return &s.dials[process>>10%scanEntries] }
+
+// dialed says whether the parent of a process connected to another host within
+// the last minute.
+func (s *scans) dialed(e *sekisho.Event) bool {
+	if e.Kind != sekisho.EventExec || e.Process == nil || e.Process.Parent == nil {
+		return false
+	}
+	id := e.Process.Parent.ID
+	d := s.dial(id)
+	return d.process == id && id != 0 && e.Time.Sub(d.at) < scanWindow
 }
 
 func (s *scans) count(now time.Time, of, thing target) (n int64) {

@@ -146,8 +146,11 @@ func (s *Sensor) Expect(m Mode) {
 
 // attachAll attaches what is asked for and detaches what no longer is.
 func (s *Sensor) attachAll() {
-	var features []Feature
-	for _, p := range s.parts() {
+	parts := s.parts()
+	features := make([]Feature, len(parts), len(parts)+1)
+	// The first ones, which tell whatever runs on the host, come last: until
+	// all are attached, nobody reads.
+	for i, p := range slices.Backward(parts) {
 		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
 		l := s.links[p.feature]
 		switch asked := s.asked(p); {
@@ -165,7 +168,7 @@ func (s *Sensor) attachAll() {
 			}
 		}
 		f.Unpinned = s.unpinned[p.feature]
-		features = append(features, f)
+		features[i] = f
 	}
 	s.features, s.mode = append(features, s.outlives()), s.inUse()
 	s.loadedAll()
@@ -291,10 +294,11 @@ func (s *Sensor) program(p part) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog, err := s.load(spec, p.program)
-	if err != nil && s.form == old && p.object == "sys" {
-		prog, err = s.loadOldest(p.object, p.program)
+	load := s.load
+	if s.form == old && p.object == "sys" && !s.finds() {
+		load = s.loadOldest
 	}
+	prog, err := load(spec, p.program)
 	if err != nil {
 		return nil, err
 	}
@@ -302,18 +306,23 @@ func (s *Sensor) program(p part) (*ebpf.Program, error) {
 	return prog, nil
 }
 
-// loadOldest loads a program in the form for kernels before 5.17; what works
-// for one is taken for the others of its object.
-func (s *Sensor) loadOldest(object, name string) (*ebpf.Program, error) {
-	spec, err := parse(object, oldest)
+// finds says whether programs can look for a mapping: the newest that those of
+// system calls need. Without it they are loaded in their oldest form.
+func (s *Sensor) finds() bool {
+	types, err := s.kernelTypes()
+	if err != nil {
+		return false
+	}
+	var helpers *btf.Enum
+	return types.TypeByName("bpf_func_id", &helpers) == nil && slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_find_vma" })
+}
+
+func (s *Sensor) loadOldest(_ *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	spec, err := parse("sys", oldest)
 	if err != nil {
 		return nil, err
 	}
-	prog, err := s.load(spec, name)
-	if err == nil {
-		s.objects[object] = spec
-	}
-	return prog, err
+	return s.load(spec, name)
 }
 
 // unified returns where cgroup v2 is mounted, which programs of sockets are

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // System calls that somebody asked for, told when they return. One program
 // serves all of them; a table says where each call's arguments stand.
-#ifndef OLDEST
-#define SINCE512
-#endif
 #include "verdict.h"
 
 /* OLDEST is for kernels before 5.17: what they lack is read from memory. */
 #ifdef OLDEST
-#define GLOBAL static __attribute__((noinline))
 #define CURRENT() TASK()
 #define T(t, f) L(t, f)
 #define REGISTERS(t) (L(t, stack) + thread_size - bpf_core_type_size(struct pt_regs))
 #else
-#define GLOBAL __attribute__((noinline)) /* verified once */
 #define CURRENT() bpf_get_current_task_btf()
 #define T(t, f) ((t)->f)
 #define REGISTERS(t) bpf_task_pt_regs(t)
@@ -215,7 +210,20 @@ static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 	return bpf_map_lookup_elem(&names, &h) != NULL;
 }
 
-INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
+/* notable says whether the opening of a file is told whatever its name is: of
+ * disks, and of files that another mount namespace has. */
+INLINE bool notable(struct task_struct *t, struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+	s64 ns = (s64)L(mount, mnt_ns), own = (s64)L(t, nsproxy, mnt_ns);
+
+	if ((L(f, f_inode, i_mode) & S_IFMT) == S_IFBLK)
+		return true;
+	return ns && ns != -22 && ns != own; /* -22: a mount of the kernel's own, as of pipes */
+}
+
+INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f, struct task_struct *t)
 {
 	if (flags & O_PATH)
 		return false;
@@ -223,7 +231,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 		return opens & 1;
 	if (opens & 4)
 		return true;
-	return (opens & 2) && listed(s, L(f, f_path.dentry));
+	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
 #define EPERM 1
@@ -232,8 +240,9 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 
 /* refused says whether an open that failed is told: what was not allowed, and
  * what bears a name that somebody asked for. */
-GLOBAL int refused(struct scratch *s, u64 from, s64 ret)
+__attribute__((noinline)) int refused(u64 from, s64 ret)
 {
+	struct scratch *s = scratch();
 	u64 h = FNV_INIT;
 	u32 i, at = 0;
 	long n;
@@ -280,13 +289,16 @@ struct {
 
 /* message says whether a message that was sent or received is told: a peer once
  * a minute, and where somebody looks into messages, a few more. */
-GLOBAL int message(struct call_event *e, u64 sock, u32 kind, u32 few)
+__attribute__((noinline)) int message(u64 sock, u32 kind, u32 few)
 {
+	struct scratch *s = scratch();
 	struct told_key k = {.sock = sock, .kind = kind};
 	struct told first = {.since = bpf_ktime_get_boot_ns(), .count = 1}, *t;
+	struct call_event *e;
 
-	if (!e)
+	if (!s)
 		return 0;
+	e = &s->call;
 	k.port = e->rport;
 	__builtin_memcpy(k.peer, e->remote, 16);
 	t = bpf_map_lookup_elem(&messages, &k);
@@ -301,8 +313,9 @@ GLOBAL int message(struct call_event *e, u64 sock, u32 kind, u32 few)
 }
 
 /* put_data copies the first bytes of a message. */
-GLOBAL u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
+__attribute__((noinline)) u32 put_data(u32 off, u64 from, s64 len, u32 how)
 {
+	struct scratch *s = scratch();
 	u64 iov[2] = {};
 	u32 most = how & 0xffff, msg = how >> 16; /* 1: in a msghdr, 2: in a mmsghdr */
 	if (!s)
@@ -399,14 +412,15 @@ int on_call(struct sys_exit_ctx *ctx)
 		if (w.cg)
 			opens = p ? p->opens : 0;
 		if (ret < 0) {
-			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(s, arg(args, d->path), ret))
+			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(arg(args, d->path), ret))
 				goto filtered;
 			checked = false;
 		} else {
 			f = file_of(t, ret);
 			if (!f)
 				goto filtered;
-			told = told && open_wanted(opens, e->flags, s, f);
+			if (d->path != NOTHING) /* by its handle: always */
+				told = told && open_wanted(opens, e->flags, s, f, t);
 			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
 			if (checked) {
 				pos = walk(s, L(f, f_path.dentry), L(f, f_path.mnt), NULL, NULL);
@@ -420,6 +434,10 @@ int on_call(struct sys_exit_ctx *ctx)
 		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
 		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 			goto filtered; /* only sockets are told */
+	}
+	if (w.cg && !killed && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
 	}
 	heading(&e->h, t, &w, d->kind);
 	e->h.call = nr;
@@ -483,6 +501,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			e->path = lens[1];
 		}
 	}
+	if ((d->kind == K_CONNECT && e->family != AF_UNIX) || (d->kind == K_SOCKET && (e->number == AF_INET || e->number == AF_INET6)))
+		goto filtered; /* the hooks below the calls tell it */
 	if (d->path2 != NOTHING) {
 		if (d->how & HOW_RAW)
 			off = put_text(s, off, arg(args, d->path2), &e->path2);
@@ -501,10 +521,10 @@ int on_call(struct sys_exit_ctx *ctx)
 			off = sockaddr(s, off, e, peer);
 	}
 	if (d->how & (HOW_DATA | HOW_MSG)) {
-		if (!message(e, sock, d->kind, c->data ? FEW : 1))
+		if (!message(sock, d->kind, c->data ? FEW : 1))
 			goto filtered;
 		if (c->data) {
-			e->data = put_data(s, off, arg(args, d->dir), ret, (c->data & 0xffff) | (d->how & HOW_MSG ? (d->how & HOW_DATA ? 2 : 1) : 0) << 16);
+			e->data = put_data(off, arg(args, d->dir), ret, (c->data & 0xffff) | (d->how & HOW_MSG ? (d->how & HOW_DATA ? 2 : 1) : 0) << 16);
 			off += e->data;
 		}
 	}
@@ -611,6 +631,10 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	}
 	e = &s->call;
 	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	if (!kill && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
+	}
 	heading(&e->h, t, &w, K_MAP);
 	e->h.call = nr;
 	if (kill)
