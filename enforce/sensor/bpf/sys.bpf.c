@@ -244,6 +244,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f,
 }
 
 #define FMODE_WRITE 2
+#define FMODE_CREATED (1 << 20) /* since 4.19 */
 
 /* writable says whether a file was opened to write what a profile speaks of:
  * its content, not a terminal, a pipe or a device of characters. */
@@ -514,6 +515,7 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->changed = facts.changed;
 		e->length = facts.length;
 		e->origin = facts.origin;
+		e->made = (L(f, f_mode) & FMODE_CREATED) != 0;
 		if (w.cg) /* whatever it took for its root: as the container sees it */
 			at.rootd = NULL, at.rootm = NULL;
 		if (!checked)
