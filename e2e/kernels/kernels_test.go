@@ -91,10 +91,10 @@ func try(t *testing.T, r release, cgroup, arguments string) {
 	do := "probe,none,events,enforce"
 	if cgroup == "v2" && arguments == "" {
 		do = "probe,tests,none,events,enforce"
-		arguments = "sekisho.tests=Programs|Policies|Loss"
+		arguments = "sekisho.tests=Programs|Policies|Loss|Outlives|Upgrade|Unknown|FailedStart"
 	}
 	if only := os.Getenv("SEKISHO_DO"); only != "" { // to look into one thing
-		do, arguments = only, arguments+" loglevel=7"
+		do, arguments = only, "loglevel=7 "+os.Getenv("SEKISHO_APPEND")
 	}
 	rep := boot{kernel: kernelOf(t, r), cgroup: cgroup, do: do, append: arguments}.run(t)
 	t.Logf("%s, cgroup %s, security modules %s", rep.Kernel, rep.Cgroup, rep.LSM)

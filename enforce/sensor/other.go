@@ -50,6 +50,9 @@ func (*Sensor) Close() error { return nil }
 // Outlived returns nothing.
 func (*Sensor) Outlived() (*Outlived, bool) { return nil, true }
 
+// Marks returns nothing.
+func (*Sensor) Marks() *[2]uint64 { return nil }
+
 // Abandoned says no.
 func Abandoned(string) bool { return false }
 
