@@ -37,7 +37,7 @@ func (o options) start(ctx context.Context, more string) (*enforcer, error) {
 		return nil, err
 	}
 	e := &enforcer{o: o, dir: dir, conf: filepath.Join(dir, "enforce.yaml"), ended: make(chan error, 1)}
-	text := fmt.Sprintf("mode: audit\nstate: %[1]s/state\nprofiles: %[1]s/profiles\naudit: %[1]s/audit\n%[2]s", dir, more)
+	text := fmt.Sprintf("mode: audit\npin: false\nstate: %[1]s/state\nprofiles: %[1]s/profiles\naudit: %[1]s/audit\n%[2]s", dir, more)
 	if err := os.WriteFile(e.conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (e *enforcer) said() string {
 func newEnforcer(t *testing.T, settings string) *enforcer {
 	t.Helper()
 	e := &enforcer{t: t, dir: t.TempDir()}
-	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\n"+settings)
+	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\npin: false\n"+settings)
 	e.start()
 	t.Cleanup(func() {
 		e.stop()
@@ -88,7 +88,6 @@ func (e *enforcer) stop() {
 	_ = e.process.Process.Signal(os.Interrupt)
 	<-e.done
 	e.process = nil
-	e.ask("unpin") // the next one begins anew, and nothing stays in the kernel
 }
 
 // ask runs another command on its state.
