@@ -1,9 +1,9 @@
 package detect
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
-	"net/netip"
 	"time"
 
 	"sekisho"
@@ -16,10 +16,26 @@ const (
 
 // scans counts, within a minute, how many ports of a host a container connects
 // to, and how many hosts a program connects to at one port. It allocates
-// nothing; counts are a little low, never high.
+// nothing; counts are a little low, never high. Its hashes have a key, so that
+// nobody can choose hosts or ports that count as one.
 type scans struct {
 	seed  maphash.Seed
+	keys  [2]uint64
 	table [scanEntries]scan
+}
+
+func newScans() *scans {
+	s := &scans{seed: maphash.MakeSeed()}
+	for i := range s.keys {
+		s.keys[i] = maphash.Comparable(s.seed, i) | 1
+	}
+	return s
+}
+
+// mix folds two numbers into one by a multiplication of 128 bits.
+func (s *scans) mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^s.keys[0], b^s.keys[1])
+	return hi ^ lo
 }
 
 // scan is one count: of different things, each of which sets a bit.
@@ -29,35 +45,28 @@ type scan struct {
 	seen  [8]uint64
 }
 
-// target is what a count is of.
-type target struct {
-	container, program string
-	host               netip.Addr
-	port               uint16
-}
-
 // observe counts a connection and returns the counts that it belongs to.
 func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
-	if e.Container == nil || e.Net == nil || e.Net.Inbound || !e.Net.Remote.IsValid() || e.Kind != sekisho.EventConnect && e.Kind != sekisho.EventSend {
+	if e.Kind != sekisho.EventConnect && e.Kind != sekisho.EventSend || e.Container == nil || e.Net == nil || e.Net.Inbound || !e.Net.Remote.IsValid() {
 		return 0, 0
 	}
-	host, port := e.Net.Remote.Addr(), e.Net.Remote.Port()
-	id := e.Container.ID
-	ports = s.count(e.Time, target{container: id, host: host}, target{port: port})
-	t := target{container: id, port: port}
+	address, port := e.Net.Remote.Addr().As16(), s.mix(uint64(e.Net.Remote.Port()), 1)
+	host := s.mix(binary.LittleEndian.Uint64(address[:8]), s.mix(binary.LittleEndian.Uint64(address[8:]), 2))
+	of := maphash.String(s.seed, e.Container.ID)
+	ports = s.count(e.Time, s.mix(of, host), port)
 	if e.Process != nil {
-		t.program = e.Process.Path
+		of ^= maphash.String(s.seed, e.Process.Path)
 	}
-	return ports, s.count(e.Time, t, target{host: host})
+	return ports, s.count(e.Time, s.mix(of, port), host)
 }
 
-func (s *scans) count(now time.Time, of, thing target) (n int64) {
-	key := maphash.Comparable(s.seed, of)
+// count notes a thing below a key, and returns how many there are.
+func (s *scans) count(now time.Time, key, thing uint64) (n int64) {
 	x := &s.table[key%scanEntries]
 	if x.key != key || now.Sub(x.start) > scanWindow || now.Before(x.start) {
 		*x = scan{key: key, start: now}
 	}
-	bit := maphash.Comparable(s.seed, thing) % (64 * uint64(len(x.seen)))
+	bit := thing % (64 * uint64(len(x.seen)))
 	x.seen[bit/64] |= 1 << (bit % 64)
 	for _, w := range x.seen {
 		n += int64(bits.OnesCount64(w))

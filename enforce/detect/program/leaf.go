@@ -44,8 +44,9 @@ type leaf struct {
 	values []field.Value
 	nets   []netip.Prefix
 	regex  []*regexp.Regexp
-	right  int // slot, or -1
-	group  int // or -1
+	fixed  [][2]string // of patterns: how whatever matches begins and ends
+	right  int         // slot, or -1
+	group  int         // or -1
 	bit    int
 	cost   int
 }
@@ -273,6 +274,9 @@ func (l *leaf) textual(n *cond.Node, text string) error {
 		l.regex = append(l.regex, re)
 	}
 	l.values = append(l.values, field.Value{S: text})
+	if l.op == opGlob || l.op == opPath {
+		l.fixed = append(l.fixed, fixed(l.op, text))
+	}
 	return nil
 }
 

@@ -152,16 +152,14 @@ func (m *Matcher) slot(i int) bool {
 	if v := m.have[i]; v != open {
 		return v == yes
 	}
-	s := &m.p.slots[i]
 	var ok bool
-	switch {
-	case s.call != "":
+	if g := &m.p.gets[i]; g.get != nil {
+		ok = g.get(&m.Context, g.arg, &m.vals[i])
+	} else if s := &m.p.slots[i]; s.call != "" {
 		ok = m.call(i, s)
-	case s.many:
+	} else {
 		m.lists[i] = s.field.List(&m.Context, s.arg, m.lists[i][:0])
 		ok = len(m.lists[i]) > 0
-	default:
-		ok = s.field.Get(&m.Context, s.arg, &m.vals[i])
 	}
 	m.have[i] = truth(ok)
 	return ok
