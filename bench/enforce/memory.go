@@ -54,7 +54,7 @@ func memory(ctx context.Context, o options) (err error) {
 	}
 	known := 0
 	for _, c := range s.Containers {
-		if c.Image == "bench/box:1" && c.Ended.IsZero() {
+		if c.Image == boxImage && c.Ended.IsZero() {
 			known++
 		}
 	}
