@@ -19,6 +19,7 @@ const (
 type group struct {
 	slot  int
 	form  form
+	many  bool     // the slot has several values
 	width int      // words in a row
 	rows  []uint64 // of all classes
 	exact map[string]int32

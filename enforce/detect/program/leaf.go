@@ -40,6 +40,7 @@ type leaf struct {
 	op     op
 	typ    field.Type
 	negate bool // != : the field is there, and nothing is equal
+	many   bool // the slot has several values
 	every  bool // allof: all values of the right side must match
 	values []field.Value
 	nets   []netip.Prefix
@@ -148,7 +149,7 @@ func (b *builder) leaf(n *cond.Node) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	l := leaf{slot: left, right: -1, group: -1, typ: b.slots[left].typ, every: n.Modify == "allof"}
+	l := leaf{slot: left, many: b.slots[left].many, right: -1, group: -1, typ: b.slots[left].typ, every: n.Modify == "allof"}
 	if f := b.slots[left].field; f != nil && f.Never {
 		// Of no type: any comparison of it is well-formed, and never holds.
 		n = &cond.Node{Cmp: "exists", Left: n.Left}
@@ -308,6 +309,7 @@ func (b *builder) join(l *leaf, values []string) {
 	if !ok {
 		b.groups = append(b.groups, newGroup(l.slot, f))
 		id = len(b.groups) - 1
+		b.groups[id].many = l.many
 		b.groupIDs[key] = id
 	}
 	texts := make([]string, len(l.values))
