@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -283,6 +284,8 @@ func topName(c *sekisho.Container) string {
 	switch {
 	case c == nil:
 		return "-"
+	case c.Workload.Pod != "": // of which every one has a container of this name
+		return printable(path.Join(c.Workload.Namespace, c.Workload.Pod, c.Workload.Container), 120)
 	case c.Name != "":
 		return printable(c.Name, 40)
 	}

@@ -266,13 +266,16 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	if settings.On(s.Syscalls) {
 		p.Kinds = append(p.Kinds, sekisho.EventMap)
 	}
-	for need := range set.Needs() {
+	for need, rules := range set.Needs() {
 		if need.Tier > 0 && !settings.On(s.Syscalls) {
 			continue
 		}
 		p.Kinds = append(p.Kinds, need.Kind)
 		if need.Tier > 0 {
 			calls = append(calls, need.Syscall)
+		}
+		if need.Kind == sekisho.EventConnect && settings.On(s.Syscalls) && slices.ContainsFunc(rules, set.NamesSocket) {
+			calls = append(calls, need.Syscall) // the hooks below the calls do not see Unix sockets
 		}
 		if need.Kind == sekisho.EventOpen {
 			p.Opens |= sensor.OpensToWrite | sensor.OpensOfNames | sensor.OpensRefused | sensor.OpensRaw
@@ -294,6 +297,7 @@ func sensorOptions(s *settings.Settings, set *detect.Set) sensor.Options {
 	if set.Uses("proc.env") || set.Uses("proc.aenv") {
 		o.Env = 4096
 	}
+	o.Budget = *s.Budget
 	if set.Uses("evt.buffer") {
 		o.Data = 256
 	}

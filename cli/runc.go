@@ -50,7 +50,7 @@ func runtimeMain(ctx context.Context, p Process, args []string) int {
 		call, _ := runtime.Parse(args)
 		return a.refuse(call, "sekisho: "+a.texts.Text("runtime.failed", "error", err))
 	}
-	g := &runtime.Gate{Config: c, Text: a.texts.Text, Containerd: atContainerd(c.Containerd), Storage: inStorage(c.Storage), Ask: a.asker(c)}
+	g := &runtime.Gate{Config: c, Text: a.texts.Text, Containerd: atContainerd(c.Containerd), Storage: inStorage(c.Storage), Base: baseOf(c.Containerd), Ask: a.asker(c)}
 	call, message := g.Check(ctx, args)
 	if message != "" {
 		return a.refuse(call, message)
@@ -109,6 +109,33 @@ func (a *app) asker(c *runtime.Config) func(context.Context, admit.Question) (no
 		}
 		defer g.Close()
 		return g.decideNode(ctx, q), nil
+	}
+}
+
+// dockersContainerd is where Docker's own containerd listens, where there is no
+// other one.
+const dockersContainerd = "/run/docker/containerd/containerd.sock"
+
+// baseOf asks the containerd that Docker keeps its images in.
+func baseOf(address string) runtime.Base {
+	if address == "" {
+		if _, err := os.Stat(containerd.DefaultAddress); err != nil {
+			address = dockersContainerd
+		}
+	}
+	return func(ctx context.Context, upper string) (*runtime.Image, error) {
+		i, err := containerd.Base(ctx, "overlayfs", upper, containerd.Options{Address: address, Namespace: "moby"})
+		if err != nil {
+			return nil, err
+		}
+		if len(i.Digests) == 0 {
+			return nil, errors.New("containerd tells no digest of image " + i.Reference)
+		}
+		name := i.Digests[0] // by which the engine knows it: the index's, where there is one
+		if len(i.Digests) > 2 {
+			name = i.Digests[2]
+		}
+		return &runtime.Image{Reference: i.Reference, Digest: i.Digests[0], Source: "docker:" + string(name)}, nil
 	}
 }
 

@@ -281,6 +281,9 @@ func dockerGate(t *testing.T) {
 		}
 	})
 	t.Run("stopped", func(t *testing.T) {
+		if os.Getenv(engineVariable) == graph {
+			return // as with its other store, and the engine tries again for long
+		}
 		g.stop()
 		g.denied(t, "500 Internal Server Error", "run", "--rm", "--network=none", "app:1.0", "/bin/busybox", "true")
 		g.serve()
@@ -404,7 +407,7 @@ func gateStart(t *testing.T, g *guarded) {
 }
 
 // TestDockerGateUsers tells users by their certificates.
-func TestDockerGateUsers(t *testing.T) { eachEngine(t, dockerGateUsers) }
+func TestDockerGateUsers(t *testing.T) { farEngines(t, dockerGateUsers) }
 
 func dockerGateUsers(t *testing.T) {
 	certs := certificates(t, "alice", "bob")
@@ -440,7 +443,7 @@ func dockerGateUsers(t *testing.T) {
 
 // TestDockerGateBoth puts both gates before one engine: what the one trusts, the
 // other judges, and its look-ups are not users' calls.
-func TestDockerGateBoth(t *testing.T) { eachEngine(t, dockerGateBoth) }
+func TestDockerGateBoth(t *testing.T) { farEngines(t, dockerGateBoth) }
 
 func dockerGateBoth(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "sekisho-runc")

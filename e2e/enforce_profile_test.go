@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sekisho/enforce"
+	"sekisho/enforce/profile"
 )
 
 // guardedImage is an image of its own name, so that nothing else on this host comes
@@ -75,6 +77,8 @@ var refusals = []struct{ name, script, says, rule, what, done string }{
 	{"a link that leads elsewhere", "/bin/busybox mkdir /tmp; /bin/busybox ln -s / /tmp/link; /bin/actor write /tmp/link/witness", "Killed", "write", "/witness", "killed"},
 	{"a path that climbs", "/bin/actor write /data/../witness", "Killed", "write", "/witness", "killed"},
 	{"another root", "/bin/busybox chroot / /bin/actor write /witness", "Killed", "write", "/witness", "killed"},
+	{"a file elsewhere, by io_uring", "/bin/actor ringwrite /witness", "Killed", "write", "io_uring", "killed"},
+	{"packets", "/bin/actor socket packet", "Killed", "socket", "packet", "killed"},
 	{"a program that never ran", "/lib64/ld-linux-x86-64.so.2 /bin/touch /data/x", "Killed", "process", "/lib64/ld-linux-x86-64.so.2", "killed"},
 }
 
@@ -127,6 +131,7 @@ func TestProfileEnforced(t *testing.T) {
 	for _, a := range e.alerts("ordinary") {
 		t.Errorf("ordinary life raised %s %s %s %s", a.Kind, a.Rule, a.What, a.Done)
 	}
+	e.resolves(s, name)
 	must(t, engine(s.env, "run", "-d", "--name", "steady", "--network=container:wires", guardedImage, "/bin/busybox", "sleep", "600"))
 	t.Cleanup(func() { must(t, engine(s.env, "rm", "-f", "steady")) })
 	eventually(t, "the status tells what is stopped", func() bool {
@@ -137,4 +142,28 @@ func TestProfileEnforced(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// resolves holds that a name's address may be connected to as soon as the
+// answer is there, every time, for each of 250 names that somebody added to
+// the profile while it was in force.
+func (e *enforcer) resolves(s stage, name string) {
+	e.t.Helper()
+	path := filepath.Join(e.dir, "profiles", name+".yaml")
+	p, err := enforce.ReadProfile(path)
+	must(e.t, err)
+	for i := range 250 {
+		p.Connections = append(p.Connections, profile.Connection{To: fmt.Sprintf("a%d.example:7000/tcp", i)})
+	}
+	must(e.t, enforce.WriteProfile(path, p))
+	eventually(e.t, "the profile is taken over", func() bool {
+		container := fmt.Sprint("names", time.Now().UnixNano())
+		out, err := s.guard(container, "/bin/actor call a9.example:7000")
+		must(e.t, err)
+		return out == "1"
+	})
+	out, err := s.guard("names", "/bin/actor call a%d.example:7000 3000")
+	if err != nil || out != "3000" {
+		e.t.Errorf("connected after %s of 3000 answers: %v", out, err)
+	}
 }

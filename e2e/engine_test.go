@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -22,12 +23,13 @@ const (
 	snapshots = `{"features": {"containerd-snapshotter": true}}`
 )
 
+// userCache is there before a test gives itself another home.
+var userCache, _ = os.UserCacheDir()
+
 // newer is where the newer engine is.
 func newer(t *testing.T) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
-	must(t, err)
-	root := filepath.Join(base, "sekisho-e2e", "docker")
+	root := filepath.Join(userCache, "sekisho-e2e", "docker")
 	if _, err := os.Stat(filepath.Join(root, "usr/sbin/dockerd")); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("%v: e2e/docker/fetch.sh brings it", err)
@@ -40,13 +42,31 @@ func newer(t *testing.T) string {
 // eachEngine runs a test over engines of all kinds that are here.
 func eachEngine(t *testing.T, test func(*testing.T)) {
 	t.Helper()
+	onMachine(t, test)
+	eachNewer(t, test)
+}
+
+// farEngines runs a test over the machine's engine and the kind that differs
+// most from it.
+func farEngines(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	onMachine(t, test)
+	onNewer(t, test, snapshots)
+}
+
+func onMachine(t *testing.T, test func(*testing.T)) {
+	t.Helper()
 	k := engineKind{"machine", "", ofMachine}
 	t.Run(k.name, func(t *testing.T) { k.use(t); test(t) })
-	eachNewer(t, test)
 }
 
 // eachNewer runs a test over the newer engine with both of its stores.
 func eachNewer(t *testing.T, test func(*testing.T)) {
+	t.Helper()
+	onNewer(t, test, graph, snapshots)
+}
+
+func onNewer(t *testing.T, test func(*testing.T), configs ...string) {
 	t.Helper()
 	root := newer(t)
 	if root == "" {
@@ -55,7 +75,9 @@ func eachNewer(t *testing.T, test func(*testing.T)) {
 	}
 	path := filepath.Join(root, "usr/sbin") + ":" + filepath.Join(root, "usr/bin") + ":"
 	for _, k := range []engineKind{{"newer", path, graph}, {"containerd", path, snapshots}} {
-		t.Run(k.name, func(t *testing.T) { k.use(t); test(t) })
+		if slices.Contains(configs, k.config) {
+			t.Run(k.name, func(t *testing.T) { k.use(t); test(t) })
+		}
 	}
 }
 

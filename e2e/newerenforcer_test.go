@@ -59,6 +59,11 @@ func newerEnforcer(t *testing.T) {
 		}
 	}
 	newerIdentity(t, e, s)
+	files := write(t, map[string]string{"Dockerfile": "FROM newer-actors:1.0\nRUN [\"/bin/busybox\", \"true\", \"of-a-build\"]\n"})
+	if ok, out := (&guarded{env: s.env}).buildkit(t, "build", "--network=none", files); !ok {
+		t.Errorf("build: %s", out)
+	}
+	eventually(t, "a step of a build is told under one name", func() bool { return strings.Contains(e.ask("query", "--container", "buildkit"), "true of-a-build") })
 	must(t, engine(s.env, "run", "-d", "--name", "nstop", "--network=none", "newer-actors:1.0", "/bin/busybox", "sh", "-c", "echo changed > /changed; /bin/touch /stopme; /bin/busybox sleep 600"))
 	eventually(t, "it is stopped", func() bool { return strings.Contains(inspect(s.env, "nstop", "{{.State.Status}}"), "exited") })
 	if parts := newerCase(t, e, "nstop"); !strings.Contains(parts, "changed/changed") {

@@ -28,7 +28,7 @@ func runtimeGate(t *testing.T) {
 	must(t, os.MkdirAll(dir+"/bin", 0o755))
 	must(t, os.WriteFile(dir+"/bin/runc", data, 0o755))
 	for name, text := range map[string]string{"admit.yaml": strings.Replace(gateConfig, "policy.yaml", "policy.yaml, approved.yaml", 1), "policy.yaml": gatePolicy, "approved.yaml": approvedPolicy,
-		"runtime.yaml": fmt.Sprintf("runtime: %[1]s/bin/runc.sekisho-real\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ndeadline: 30s\n", dir),
+		"runtime.yaml": fmt.Sprintf("runtime: %[1]s/bin/runc.sekisho-real\nsocket: %[1]s/admit.sock\ndocker: [%[1]s/data]\ncontainerd: %[1]s/exec/containerd/containerd.sock\ndeadline: 30s\n", dir),
 		"daemon.json":  daemonJSON(`"shutdown-timeout": 5, "runtimes": {"other": {"path": "/bin/false"}}`)} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
@@ -68,6 +68,7 @@ func runtimeGate(t *testing.T) {
 			t.Errorf("build from %s: %v %s", base, built, out)
 		}
 	}
+	gateBuildKit(t, g)
 	g.allowed(t, "run", "-d", "--name", "live", "--network=none", "app:1.0")
 	g.allowed(t, "exec", "live", "/bin/busybox", "true")
 	status, out, _ := run(t, nil, "audit", "show", "--audit", dir+"/audit", "--format", "json", "--gate", "runc", "--subject", "container/live")
@@ -126,6 +127,33 @@ func gateLapsed(t *testing.T, g *guarded) {
 		return !ok && strings.Contains(out, "CVE-2026-9999")
 	})
 	g.allowed(t, "rm", "-f", "held")
+}
+
+// gateBuildKit holds that each step of BuildKit is judged by the image that it
+// builds on, and that one on no image is not let pass.
+func gateBuildKit(t *testing.T, g *guarded) {
+	if newer(t) == "" {
+		return // without buildx
+	}
+	for from, c := range map[string]struct {
+		before, want string
+	}{
+		"app:1.0":  {},
+		"evil:1.0": {want: "package evil 1.0.0 is denied"},
+		"scratch":  {before: "COPY busybox /bin/busybox\n", want: "not assessed"},
+	} {
+		files := write(t, map[string]string{"Dockerfile": "FROM " + from + "\n" + c.before + "COPY etc /etc\nUSER 0\nRUN [\"/bin/busybox\", \"touch\", \"/bk\"]\nRUN [\"/bin/busybox\", \"ls\", \"/bk\"]\n", "etc/passwd": "root:x:0:0::/:/bin/sh\n", "etc/group": "root:x:0:\n"})
+		data, err := os.ReadFile("/bin/busybox")
+		must(t, err)
+		must(t, os.WriteFile(files+"/busybox", data, 0o755))
+		if ok, out := g.buildkit(t, "build", "--no-cache", "--network=none", "-t", "bk:1", files); ok != (c.want == "") || !strings.Contains(out, c.want) {
+			t.Errorf("BuildKit from %s: %v %s", from, ok, out)
+		}
+	}
+	status, out, _ := run(t, nil, "audit", "show", "--audit", g.dir+"/audit", "--format", "json", "--gate", "runc", "--action", "build")
+	if status != 0 || strings.Count(out, `"result":"allow"`) != 2 || !strings.Contains(out, `app:1.0"`) {
+		t.Errorf("audit: %s", out)
+	}
 }
 
 // gateUnasked starts containers that nobody asks the engine's API for: of a

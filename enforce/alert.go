@@ -21,6 +21,7 @@ const (
 	KindRule     = "rule"     // a detection rule fits
 	KindMalware  = "malware"  // the scanner's engine knows the file
 	KindLost     = "lost"     // events were lost
+	KindFlood    = "flood"    // a container told more than is looked at
 	KindCap      = "cap"      // a response was left out: the service lost enough already
 	KindResponse = "response" // a response failed
 	KindGap      = "gap"      // nobody looked for a while

@@ -34,6 +34,9 @@ type Sensor interface {
 	// returns before anything of a container that is being made runs. On an
 	// error, what is not of the profile holds.
 	Forbid(c *sekisho.Container, o Orders) error
+	// Expect says which kinds of what a profile does not have may be stopped
+	// soon: what takes time is made ready.
+	Expect(kinds []string)
 	// Counts are events by class that the kernel saw, filtered and lost.
 	Counts() (map[string]Count, error)
 }
@@ -160,6 +163,7 @@ type Enforcer struct {
 	mu       sync.Mutex    // of what the judge and housekeeping share
 	seen     *seenFiles
 	lastSave time.Time
+	memory   *Marks
 	gapTold  bool
 	pending  *sekisho.Event // drift that the kernel may be about to tell it killed
 }
@@ -186,7 +190,9 @@ func New(o Options) (*Enforcer, error) {
 	for i := range e.lanes {
 		e.lanes[i] = &lane{orders: newQueue[*respond.Order](orderQueue), sealed: map[string]time.Time{}}
 	}
+	e.memory = e.marks()
 	e.alerts = newFold(time.Duration(o.Settings.Fold))
+	e.expect()
 	e.cap = newLimit(o.Settings.Cap.Instances, time.Duration(o.Settings.Cap.Window), st.doc.Acted)
 	return e, nil
 }
@@ -215,6 +221,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 	}
 	ended := make(chan struct{})
 	group.Go(func() error { return e.keepHouse(ended) })
+	e.tellCrash()
 	err := e.Sensor.Run(ctx, e.Handle)
 	close(ended)
 	e.evidence.close()
@@ -238,7 +245,10 @@ func (e *Enforcer) Handle(ev *sekisho.Event) {
 		return
 	}
 	urgent := critical(ev.Kind)
-	e.evidence.put(ev, urgent)
+	e.took()
+	if !e.evidence.put(ev, urgent) {
+		e.wrote(1) // it is counted as lost by the queue
+	}
 	e.judging.put(ev, urgent)
 }
 
@@ -294,8 +304,10 @@ func (e *Enforcer) keep() error {
 	tick := time.NewTicker(flushEach)
 	defer tick.Stop()
 	batch := make([]*sekisho.Event, 0, 256)
+	waiting := 0 // taken, and not yet on disk
 	for {
 		ok := e.evidence.take(&batch, cap(batch), tick.C)
+		waiting += len(batch)
 		if n := e.evidence.lost(); n > 0 {
 			batch = append(batch, &sekisho.Event{Seq: e.seq.Add(1), Time: e.Now().UTC(), Kind: sekisho.EventLost, Number: int64(n), Path: "evidence"})
 		}
@@ -318,11 +330,15 @@ func (e *Enforcer) keep() error {
 			if err := e.Log.Flush(); err != nil {
 				e.Logger.Error("evidence not flushed", "error", err)
 			}
+			e.wrote(waiting)
+			waiting = 0
 		}
 		clear(batch)
 		batch = batch[:0]
 		if !ok {
-			return e.Log.Flush()
+			err := e.Log.Flush()
+			e.wrote(waiting)
+			return err
 		}
 	}
 }

@@ -30,7 +30,12 @@ type sensor struct {
 	events    []*sekisho.Event
 	forbidden map[string][]string
 	during    func(each func(*sekisho.Event))
+	marks     enforce.Marks
+	outlived  *enforce.Outlived
 }
+
+func (s *sensor) Marks() *enforce.Marks               { return &s.marks }
+func (s *sensor) Outlived() (*enforce.Outlived, bool) { return s.outlived, true }
 
 func (s *sensor) Run(_ context.Context, each func(*sekisho.Event)) error {
 	for _, e := range s.events {
@@ -49,6 +54,8 @@ func (s *sensor) Forbid(c *sekisho.Container, o enforce.Orders) error {
 	s.forbidden[c.ID] = append(slices.Clone(o.Origins), o.Stop...)
 	return nil
 }
+
+func (s *sensor) Expect([]string) {}
 
 func (s *sensor) Counts() (map[string]enforce.Count, error) {
 	return map[string]enforce.Count{"exec": {Seen: 3, Filtered: 1, Submitted: 1, Lost: 1}}, nil
@@ -424,6 +431,28 @@ func TestSlowDisk(t *testing.T) {
 	}
 	if told == 0 || kept+told != n || execs != 1 || st.Lost["queue evidence"] != told {
 		t.Errorf("%d kept, %d told lost, %d execs, status %v", kept, told, execs, st.Lost)
+	}
+}
+
+// TestCrash holds that events which a crash found in memory are counted and
+// told, and what the kernel went on with meanwhile, by class.
+func TestCrash(t *testing.T) {
+	b := newBench(t, "mode: audit\n")
+	c := box("a", "web:1")
+	if st := b.run(exec(c, time.Second, "/bin/sh", sekisho.OriginImage)); b.sensor.marks != (enforce.Marks{1, 1}) || st.Lost["crash"] != 0 {
+		t.Errorf("after a stop: %v, lost %v", b.sensor.marks, st.Lost)
+	}
+	b.now, b.sensor.marks = start.Add(time.Minute), enforce.Marks{10, 7}
+	b.sensor.outlived = &enforce.Outlived{Held: []string{"exec", "stop: upper"}, Open: []string{"denial"}, Waited: 1000}
+	st := b.run()
+	if st.Lost["crash"] != 3 || b.sensor.marks != (enforce.Marks{1, 1}) {
+		t.Errorf("lost %v, %v", st.Lost, b.sensor.marks)
+	}
+	if got := strings.Join(b.told(), ","); got != "gap enforcer was away 2026-11-25T12:00:00Z/2026-11-25T12:01:00Z ,lost events were lost crash " || b.alerts[0].Why != "held: exec, stop: upper; open: denial" || b.alerts[0].Severity != "medium" {
+		t.Errorf("told %s", got)
+	}
+	if g := st.Gaps[len(st.Gaps)-1]; g.Outlived == nil || g.Waited != 1000 || g.Held[0] != "exec" {
+		t.Errorf("gap %+v", g)
 	}
 }
 

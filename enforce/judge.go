@@ -60,6 +60,10 @@ func (e *Enforcer) lost(class string, n uint64) {
 
 // judge holds one event against drift, profile and rules.
 func (e *Enforcer) judge(ev *sekisho.Event) {
+	if ev.Kind == sekisho.EventLost && ev.Container != nil {
+		e.alert(&Alert{Kind: KindFlood, Severity: "high", Rule: "beyond its budget", What: ev.Path, Event: ev, Container: ev.Container})
+		return
+	}
 	if ev.Kind == sekisho.EventLost {
 		e.lost(ev.Path, uint64(max(ev.Number, 0)))
 		e.profiles.observeLost(ev)
@@ -230,8 +234,13 @@ func (e *Enforcer) stopped(ev *sekisho.Event, mode, service, name string) {
 		tried.Kind, what = attempted(ev)
 		done = DoneDenied
 	case sekisho.EventKill:
-		if ev.Reason == profile.KindListen {
+		switch {
+		case ev.Reason == profile.KindListen:
 			_, what = attempted(ev)
+		case ev.Path == "" && ev.Reason == profile.KindWrite:
+			what = "io_uring" // the path is not told
+		case ev.Path == "" && ev.Reason == sensorSocket:
+			what = "packet"
 		}
 		tried.Kind = sekisho.EventNone // it was proposed before
 	default: // that it was killed for this is told next
@@ -244,6 +253,9 @@ func (e *Enforcer) stopped(ev *sekisho.Event, mode, service, name string) {
 		e.respond(&Alert{Kind: KindProfile, Severity: "medium", Rule: ev.Reason, What: what, Why: "unknown", Mode: mode, Event: ev, Container: ev.Container, Done: done}, settings.OnProfile)
 	}
 }
+
+// sensorSocket is why a socket is stopped that is none of connections.
+const sensorSocket = "socket"
 
 // attempted is what a denied event would have been, and in words.
 func attempted(ev *sekisho.Event) (kind sekisho.EventKind, what string) {

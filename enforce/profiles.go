@@ -16,6 +16,7 @@ import (
 
 	"sekisho"
 	"sekisho/enforce/profile"
+	"sekisho/enforce/settings"
 	"sekisho/internal/atomicfile"
 )
 
@@ -148,6 +149,22 @@ func (p *profiles) find(service string, c *sekisho.Container) (*profile.Profile,
 		return best.Profile, nil
 	}
 	return best.Profile, best.matcher
+}
+
+// stops are the kinds that profiles in mode enforce cover; with all, those in
+// mode audit too.
+func (p *profiles) stops(all bool) (kinds []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, kind := range settings.Stoppable() {
+		for _, l := range p.byPath {
+			if (l.Mode == profile.Enforce || all && l.Mode == profile.Audit) && l.Covers(kind) {
+				kinds = append(kinds, kind)
+				break
+			}
+		}
+	}
+	return kinds
 }
 
 // learn lets an event widen what is being learned about a service.

@@ -265,6 +265,7 @@ func (e *Enforcer) housekeeping() error {
 	e.prove()
 	news, err := e.profiles.reload()
 	if news {
+		e.expect()
 		for _, x := range e.table.all() {
 			e.treat(x)
 		}

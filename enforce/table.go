@@ -221,6 +221,13 @@ func orders(mode string, t settings.Treatment, p *profile.Profile, m *profile.Ma
 	return o
 }
 
+// expect tells the kernel what the profiles of the directory may stop, so that
+// it is ready when a container comes under one.
+func (e *Enforcer) expect() {
+	all := e.Settings.Mode == profile.Enforce || slices.ContainsFunc(e.Settings.Workloads, func(w settings.Workload) bool { return w.Mode == profile.Enforce })
+	e.Sensor.Expect(e.profiles.stops(all))
+}
+
 // canaryProfile is what the container that proves enforcement may do.
 func canaryProfile() *profile.Profile {
 	return &profile.Profile{Name: "canary", Processes: []profile.Process{{Path: "/sekisho"}}, Writes: []profile.Write{{Path: "/tmp/**"}},

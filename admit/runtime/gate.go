@@ -24,6 +24,8 @@ type Gate struct {
 	Ask        func(context.Context, admit.Question) (node.Answer, error)
 	Containerd Containerd // nil where there is none
 	Storage    Storage    // nil where there is none
+	Base       Base       // of steps of BuildKit; nil where there is no containerd
+	Mountinfo  string     // a file as /proc/self/mountinfo, which it is when left out
 	Text       func(key string, pairs ...any) string
 }
 
@@ -93,7 +95,9 @@ func (g *Gate) question(ctx context.Context, c *Command) (*admit.Question, error
 			q.Details["decided"] = sekisho.Allow
 			return q, nil
 		}
-		i = &Image{}
+		if i == nil {
+			i = &Image{}
+		}
 	case errors.Is(err, errNoImage) || sekisho.KindOf(err) == sekisho.NotFound:
 		if g.Config.Unidentified == Allow {
 			q.Details["decided"] = sekisho.Allow
@@ -133,7 +137,7 @@ func (g *Gate) image(b *Bundle, i *Image, c *Command, dir string) admit.Image {
 func (g *Gate) own(id, dir string) func(string) bool {
 	var heads []string
 	for _, root := range g.Config.Docker {
-		heads = append(heads, filepath.Join(root, "containers", id)+"/", filepath.Join(root, "volumes")+"/")
+		heads = append(heads, filepath.Join(root, "containers", id)+"/", filepath.Join(root, "volumes")+"/", filepath.Join(root, "buildkit")+"/")
 	}
 	if stored(dir, id) { // of its pod too
 		heads = append(heads, filepath.Dir(filepath.Dir(dir))+"/")

@@ -43,7 +43,8 @@ type dockerRecord struct {
 	}
 }
 
-// errBuild says that a container is a step of BuildKit.
+// errBuild says that a container is a step of BuildKit; beside it stands the
+// image that the step builds on, where it is known.
 var errBuild = errors.New("a step of a build has no image of its own")
 
 // identify finds out from which image the container of a bundle was made. The
@@ -56,7 +57,11 @@ func (g *Gate) identify(ctx context.Context, c *Command, b *Bundle, dir string) 
 			return i, err
 		}
 		if build(root, dir, b) {
-			return nil, errBuild
+			i, err := g.base(ctx, root, b)
+			if err != nil { // unknown, and judged so
+				return nil, errBuild
+			}
+			return i, errBuild
 		}
 	}
 	if stored(dir, c.ID) && g.Storage != nil {

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,6 +145,61 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, message, c.want)
 		}
 		if (len(p.asked) > 0) != (c.action != "") || len(p.asked) > 0 && (p.asked[0].Action != c.action || p.asked[0].Details["container"] != c.id) {
+			t.Errorf("%s: asked %+v", name, p.asked)
+		}
+	}
+}
+
+// TestBuild asks about a step of BuildKit by the image that it is laid over:
+// the topmost of Docker's own store, or what containerd tells.
+func TestBuild(t *testing.T) {
+	const step = "docker/buildkit/executor/b1"
+	one, two := "sha256:"+strings.Repeat("1", 64), "sha256:"+strings.Repeat("2", 64)
+	both := "sha256:" + fmt.Sprintf("%x", sha256.Sum256([]byte(one+" "+two)))
+	for name, c := range map[string]struct {
+		lower  string // directories of layers, topmost first
+		upper  string
+		want   string
+		digest string
+	}{
+		"on the whole image":          {"c2:c1", "docker/overlay2/u/diff", "", image(1)},
+		"on steps above the image":    {"s:c2:c1", "docker/overlay2/u/diff", "", image(1)},
+		"on the image below":          {"s:c1", "docker/overlay2/u/diff", "not this one", image(2)},
+		"on none":                     {"s", "docker/overlay2/u/diff", "unknown", ""},
+		"in containerd":               {"x", "docker/containerd/snapshots/7/fs", "", image(1)},
+		"in containerd, on none":      {"x", "docker/containerd/snapshots/8/fs", "unknown", ""},
+		"without a directory it owns": {"c2:c1", "", "unknown", ""},
+	} {
+		p := newPlace(t, "")
+		dir := p.write(t, step+"/config.json", `{"root":{"path":"`+p.dir+"/"+step+`/rootfs"}}`)
+		for id, text := range map[string]string{image(1): one + `","` + two, image(2): one} {
+			p.write(t, "docker/image/overlay2/imagedb/content/sha256/"+strings.TrimPrefix(id, "sha256:"), `{"rootfs":{"diff_ids":["`+text+`"]}}`)
+		}
+		p.write(t, "docker/image/overlay2/repositories.json", `{"Repositories":{"app":{"app:1":"`+image(1)+`","app@sha256:x":"`+image(1)+`"}}}`)
+		p.write(t, "docker/image/overlay2/layerdb/sha256/"+strings.TrimPrefix(one, "sha256:")+"/cache-id", "c1")
+		p.write(t, "docker/image/overlay2/layerdb/sha256/"+strings.TrimPrefix(both, "sha256:")+"/cache-id", "c2\n")
+		var lower []string
+		for l := range strings.SplitSeq(c.lower, ":") {
+			p.write(t, "docker/overlay2/"+l+"/diff/x", "")
+			lower = append(lower, p.dir+"/docker/overlay2/"+l+"/diff")
+		}
+		options := "rw,lowerdir=" + strings.Join(lower, ":")
+		if c.upper != "" {
+			options += ",upperdir=" + p.dir + "/" + c.upper + ",workdir=/w"
+		}
+		p.write(t, "mountinfo", "1 0 0:1 / / rw - ext4 /dev/x rw\n5 1 0:39 / "+p.dir+"/"+step+"/rootfs rw,relatime shared:2 - overlay overlay "+options+"\n")
+		p.gate.Mountinfo = p.dir + "/mountinfo"
+		p.gate.Base = func(_ context.Context, upper string) (*runtime.Image, error) {
+			if !strings.HasSuffix(upper, "/7/fs") {
+				return nil, sekisho.Errorf(sekisho.NotFound, "no snapshot")
+			}
+			return &runtime.Image{Reference: "docker.io/library/app:1", Digest: sekisho.Digest(image(1))}, nil
+		}
+		_, message := p.gate.Check(t.Context(), []string{"run", "--bundle", dir, "b1"})
+		if !strings.Contains(message, c.want) || message != "" && c.want == "" {
+			t.Errorf("%s: %q, want %q", name, message, c.want)
+		}
+		if len(p.asked) != 1 || p.asked[0].Action != "build" || string(p.asked[0].Images[0].Digest) != c.digest || c.digest == image(1) && !strings.HasSuffix(p.asked[0].Images[0].Reference, "app:1") {
 			t.Errorf("%s: asked %+v", name, p.asked)
 		}
 	}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,6 +24,14 @@ import (
 // maxBody bounds a review in bytes. The API server takes objects of up to 3 MiB,
 // and a review may hold two.
 const maxBody = 8 << 20
+
+// maxFirst is what is made ready for a body before any of it has come.
+const maxFirst = 64 << 10
+
+// maxStreams is how many requests a caller may have on one connection. With Go's
+// 250, a caller whose requests wait for a moment opens connections, and their
+// handshakes cost more than the requests.
+const maxStreams = 2000
 
 // Certificates are what the server shows.
 type Certificates interface {
@@ -80,12 +89,19 @@ func deadline(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), d-min(d/5, 500*time.Millisecond))
 }
 
+// body reads a request's body, at most a byte more than it may have.
+func body(r *http.Request) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), maxFirst)+bytes.MinRead)) // one allocation for an ordinary one
+	_, err := b.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	return b.Bytes(), err
+}
+
 // read reads a review. One that cannot be read is answered by the failure mode
 // where its beginning tells whose it is, and else left to the caller's failure
 // policy; both are noted.
 func (s *Server) read(r *http.Request) (*object.Request, *object.Response, int) {
 	kind, status := "unreadable", http.StatusBadRequest
-	data, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	data, err := body(r)
 	if err == nil {
 		if t, _, e := mime.ParseMediaType(r.Header.Get("Content-Type")); e != nil || t != "application/json" {
 			err, status = sekisho.Errorf(sekisho.Invalid, "content type %q, want application/json", r.Header.Get("Content-Type")), http.StatusUnsupportedMediaType
@@ -129,7 +145,7 @@ func (s *Server) Run(ctx context.Context, l Listeners, c Certificates, every tim
 		conf.ClientAuth = tls.RequireAndVerifyClientCert
 	}
 	base := func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
-	servers := []*http.Server{{Handler: s.Handler(), TLSConfig: conf, BaseContext: base, ReadHeaderTimeout: headTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10, ErrorLog: log.New(io.Discard, "", 0)}}
+	servers := []*http.Server{{Handler: s.Handler(), TLSConfig: conf, BaseContext: base, ReadHeaderTimeout: headTime, ReadTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams}, ErrorLog: log.New(io.Discard, "", 0)}}
 	errs := make(chan error, 2)
 	var wait sync.WaitGroup
 	wait.Go(func() { errs <- servers[0].ServeTLS(l.Webhook, "", "") })

@@ -87,7 +87,7 @@ func (t *Tracker) want(k *known) {
 
 func (t *Tracker) ask(ctx context.Context, k *known) {
 	t.mu.Lock()
-	id, p := k.container.ID, t.places[k.container.ID]
+	id, p := k.container.ID, t.where(k)
 	t.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()

@@ -40,6 +40,7 @@ type Tracker struct {
 	pending map[string]string // bundle by id of a container that is being made
 	order   []string          // of pending, oldest first
 	places  map[string]place  // by id, of the same containers
+	homes   map[string]place  // by the directory that the bundles of a containerd's namespace are in
 	asks    chan *known
 	changes uint64
 }
@@ -65,7 +66,7 @@ func New(o Options) *Tracker {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tracker{o: o, byKey: map[uint64]*known{}, byID: map[string]*known{}, pending: map[string]string{}, places: map[string]place{}, asks: make(chan *known, 256)}
+	return &Tracker{o: o, byKey: map[uint64]*known{}, byID: map[string]*known{}, pending: map[string]string{}, places: map[string]place{}, homes: map[string]place{}, asks: make(chan *known, 256)}
 }
 
 // Executed looks at a program that the host itself ran: a runtime that makes
@@ -79,11 +80,32 @@ func (t *Tracker) Executed(p *sekisho.Process) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if shimmed != "" {
-		t.expect(shimmed, p.Directory)
-		t.places[shimmed] = where
+		t.shimmed(shimmed, p.Directory, where)
 		return
 	}
 	t.expect(id, bundle)
+}
+
+// maxHomes bounds the containerds and namespaces that are told apart.
+const maxHomes = 256
+
+// shimmed is told of a shim, which works in its container's bundle. The other
+// containers of a pod have the same shim: their bundles lie beside it.
+func (t *Tracker) shimmed(id, bundle string, where place) {
+	t.expect(id, bundle)
+	t.places[id] = where
+	home := path.Dir(bundle)
+	if _, ok := t.homes[home]; (ok || len(t.homes) < maxHomes) && path.Base(home) == where.namespace {
+		t.homes[home] = where
+	}
+}
+
+// where is the place of a container: its shim's, or that of its neighbours.
+func (t *Tracker) where(k *known) place {
+	if p, ok := t.places[k.container.ID]; ok {
+		return p
+	}
+	return t.homes[path.Dir(k.bundle)]
 }
 
 func (t *Tracker) expect(id, bundle string) {

@@ -68,7 +68,13 @@ func TestWorkloadOf(t *testing.T) {
 		{map[string]string{"io.kubernetes.pod.name": "web-7d4b9c6f5d-x2x9z", "io.kubernetes.pod.namespace": "shop", "io.kubernetes.container.name": "nginx"},
 			sekisho.Workload{Platform: "kubernetes", Kind: "Deployment", Namespace: "shop", Name: "web", Pod: "web-7d4b9c6f5d-x2x9z", Container: "nginx"}},
 		{map[string]string{"io.kubernetes.cri.sandbox-name": "db-0", "io.kubernetes.cri.sandbox-namespace": "shop", "io.kubernetes.cri.container-name": "pg"},
-			sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Namespace: "shop", Name: "db-0", Pod: "db-0", Container: "pg"}},
+			sekisho.Workload{Platform: "kubernetes", Kind: "StatefulSet", Namespace: "shop", Name: "db", Pod: "db-0", Container: "pg"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "log-agent-x7k2p"}, sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: "log-agent", Pod: "log-agent-x7k2p"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "nightly-29412000-bq5vz"}, sekisho.Workload{Platform: "kubernetes", Kind: "CronJob", Name: "nightly", Pod: "nightly-29412000-bq5vz"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "nginx"}, sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: "nginx", Pod: "nginx"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "web-cache1"}, sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: "web-cache1", Pod: "web-cache1"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "etcd-node-1", "io.kubernetes.cri.sandbox-uid": "0123456789abcdef0123456789abcdef"}, sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: "etcd-node-1", Pod: "etcd-node-1"}},
+		{map[string]string{"io.kubernetes.cri.sandbox-name": "etcd-1", "io.kubernetes.cri.sandbox-uid": "ce612a69-371f-4c0c-b857-7727ca685f62"}, sekisho.Workload{Platform: "kubernetes", Kind: "StatefulSet", Name: "etcd", Pod: "etcd-1"}},
 		{map[string]string{"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}, sekisho.Workload{Platform: "compose", Kind: "service", Namespace: "shop", Name: "web"}},
 		{map[string]string{"com.amazonaws.ecs.task-definition-family": "pay", "com.amazonaws.ecs.container-name": "app"}, sekisho.Workload{Platform: "ecs", Kind: "task", Name: "pay", Container: "app"}},
 		{nil, sekisho.Workload{Platform: "docker", Name: "lonely"}},
@@ -114,6 +120,30 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
+// TestNeighbours finds a pod's further containers where its shim is, and knows
+// which containerd to ask about them.
+func TestNeighbours(t *testing.T) {
+	root := t.TempDir()
+	home := "/var/own/state/io.containerd.runtime.v2.task/k8s.io"
+	config := `{"root":{"path":"rootfs"},"annotations":{"io.kubernetes.cri.container-name":"nginx","io.kubernetes.cri.sandbox-name":"web-0","io.kubernetes.cri.sandbox-namespace":"shop"}}`
+	if err := os.MkdirAll(filepath.Join(root, home, id), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, home, id, "config.json"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Root: root})
+	sandbox := strings.Repeat("5", 64)
+	tr.Executed(&sekisho.Process{Args: []string{"/usr/bin/containerd-shim-runc-v2", "-namespace", "k8s.io", "-id", sandbox, "-address", "/run/own.sock", "start"}, Directory: home + "/" + sandbox})
+	c := tr.Made(Cgroup{Key: 3, Path: "/kubepods/pod5/" + id})
+	if c == nil || c.Workload.String() != "shop/web/nginx" {
+		t.Fatalf("%+v", c)
+	}
+	if p := tr.where(tr.byID[id]); p != (place{"/run/own.sock", "k8s.io"}) {
+		t.Errorf("it is asked at %+v", p)
+	}
+}
+
 // TestCRIO reads the bundle that CRI-O writes, whose annotations tell the image
 // and, without a kubelet's labels, the pod in a name; elsewhere they count
 // nothing.
@@ -151,6 +181,24 @@ func TestCRIO(t *testing.T) {
 	}
 }
 
+// TestBuildKit: the steps of builds go by one name.
+func TestBuildKit(t *testing.T) {
+	root := t.TempDir()
+	bundle := "/var/lib/docker/buildkit/executor/wotk71ct94vkmb7zg00iy784w"
+	if err := os.MkdirAll(filepath.Join(root, bundle), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, bundle, "config.json"), []byte(`{"root":{"path":"`+bundle+`/rootfs"},"linux":{"cgroupsPath":"/docker/buildkit/wotk71ct94vkmb7zg00iy784w"}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tr := New(Options{Root: root})
+	tr.Executed(&sekisho.Process{Args: strings.Fields("runc --log /l run --bundle " + bundle + " --keep wotk71ct94vkmb7zg00iy784w")})
+	c := tr.Made(Cgroup{Key: 7, Path: "/docker/buildkit/wotk71ct94vkmb7zg00iy784w"})
+	if c == nil || c.Name != "buildkit" || c.Runtime != "buildkit" || c.ID != "wotk71ct94vkmb7zg00iy784w" || c.Workload.String() != "buildkit" {
+		t.Errorf("%+v", c)
+	}
+}
+
 // FuzzSpec reads configurations that a hostile image may have shaped.
 func FuzzSpec(f *testing.F) {
 	f.Add([]byte(`{"root":{"path":"/x"},"mounts":[{"destination":"/etc/hosts","source":"/var/lib/docker/containers/x/hosts"}],"annotations":{"a":"b"}}`))
@@ -167,5 +215,20 @@ func FuzzSpec(f *testing.F) {
 		}
 		dockerDirectory(s, id)
 		_ = WorkloadOf(c).String()
+	})
+}
+
+func FuzzNameservers(f *testing.F) {
+	f.Add([]byte("nameserver 10.0.0.2\nsearch x\nnameserver fe80::1%eth0\nnameserver ::ffff:10.0.0.3\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list := nameservers(data)
+		if len(list) > maxResolvers {
+			t.Errorf("%d name servers", len(list))
+		}
+		for _, a := range list {
+			if !a.IsValid() || a.Zone() != "" || a.Is4In6() {
+				t.Errorf("name server %v", a)
+			}
+		}
 	})
 }

@@ -75,6 +75,12 @@ func (t *Tracker) describe(k *known) {
 	if k.bundle == "" {
 		k.bundle = t.search(k.container.ID)
 	}
+	if k.bundle == "" { // its runtime's start was missed
+		if found, ok := t.shims()[k.container.ID]; ok {
+			t.take(k.container.ID, found)
+			k.bundle = found.bundle
+		}
+	}
 	c := *k.container
 	s, err := t.spec(k.bundle)
 	if k.bundle == "" || err != nil {
@@ -106,6 +112,9 @@ func (t *Tracker) describe(k *known) {
 			crio(&c)
 		}
 		annotated(&c)
+		if step(k.bundle, c.ID) {
+			c.Runtime, c.Name = "buildkit", "buildkit"
+		}
 	}
 	c.Workload = WorkloadOf(&c)
 	k.container = &c
@@ -117,7 +126,7 @@ func (t *Tracker) search(id string) string {
 	if strings.Contains(id, "/") || id == "." || id == ".." {
 		return ""
 	}
-	for _, dir := range bundles {
+	for _, dir := range slices.Concat(bundles, slices.Sorted(maps.Keys(t.homes))) {
 		for _, sub := range []string{"", "userdata"} {
 			b := path.Join("/", dir, id, sub)
 			if _, err := os.Stat(filepath.Join("/", t.o.Root, b, "config.json")); err == nil {
@@ -161,7 +170,7 @@ const maxResolvers = 16
 
 // resolvers reads the name servers that a container's runtime gave it
 // (resolv.conf(5)), before the container can change them.
-func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
+func (t *Tracker) resolvers(s spec) []netip.Addr {
 	name := "/etc/resolv.conf"
 	for _, m := range s.Mounts {
 		if m.Destination == "/etc/resolv.conf" {
@@ -172,6 +181,10 @@ func (t *Tracker) resolvers(s spec) (list []netip.Addr) {
 	if err != nil {
 		return nil
 	}
+	return nameservers(data)
+}
+
+func nameservers(data []byte) (list []netip.Addr) {
 	for line := range strings.Lines(string(data)) {
 		f := strings.Fields(line)
 		if len(f) < 2 || f[0] != "nameserver" || len(list) == maxResolvers {
@@ -200,6 +213,7 @@ func dockerDirectory(s spec, id string) string {
 // of the image from its list of references.
 func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 	var v struct {
+		ID      string
 		Name    string
 		Image   sekisho.Digest
 		Created time.Time
@@ -211,7 +225,7 @@ func (t *Tracker) docker(c *sekisho.Container, dir string) bool {
 		MountPoints   map[string]struct{ Type, Source, Destination string }
 	}
 	data, err := t.read(dir + "/config.v2.json")
-	if err != nil || json.Unmarshal(data, &v) != nil {
+	if err != nil || json.Unmarshal(data, &v) != nil || v.ID != c.ID {
 		return false
 	}
 	c.Name, c.Image, c.ImageID, c.Labels = strings.TrimPrefix(v.Name, "/"), v.Config.Image, v.Image, v.Config.Labels
@@ -255,6 +269,12 @@ func (t *Tracker) repoDigest(data string, id sekisho.Digest) sekisho.Digest {
 	return ""
 }
 
+// step tells a step of a build by BuildKit: it has a random name of its own, so
+// all of them go by one, else each would be a workload and have a profile.
+func step(bundle, id string) bool {
+	return strings.HasSuffix(bundle, "/buildkit/executor/"+id)
+}
+
 // annotated takes name and image from the annotations of CRI runtimes.
 func annotated(c *sekisho.Container) {
 	first := func(keys ...string) string {
@@ -273,6 +293,20 @@ func annotated(c *sekisho.Container) {
 	if _, digest, ok := strings.Cut(c.Image, "@"); ok {
 		c.ImageDigest = sekisho.Digest(digest)
 	}
+}
+
+// members are the names that controllers give their pods: those of the hash of
+// a Deployment's template (letters that k8s.io/apimachinery/pkg/util/rand's
+// SafeEncodeString makes of digits), of the minute of a CronJob, of the number in
+// a StatefulSet, and of chance alone in a DaemonSet, a Job or a ReplicaSet.
+var members = []struct {
+	kind string
+	name *regexp.Regexp
+}{
+	{"Deployment", regexp.MustCompile(`^(.+)-[4-9bcdf]{6,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"CronJob", regexp.MustCompile(`^(.+)-[0-9]{8,10}-[24-9b-df-hj-np-tv-xz]{5}$`)},
+	{"StatefulSet", regexp.MustCompile(`^(.+)-(?:0|[1-9][0-9]{0,4})$`)},
+	{"Pod", regexp.MustCompile(`^(.+)-[24-9b-df-hj-np-tv-xz]{5}$`)},
 }
 
 // crio takes the image's digests and the labels from the annotations of CRI-O,
@@ -298,9 +332,10 @@ func crio(c *sekisho.Container) {
 	c.Labels = labels
 }
 
-var replica = regexp.MustCompile(`^(.+)-[0-9a-f]{6,10}-[a-z0-9]{5}$`)
-
-// WorkloadOf says what a container is an instance of, by its labels.
+// WorkloadOf says what a container is an instance of, by its labels. They do not
+// tell what made a pod: its name does, in the forms that controllers use, so that
+// the copies of one are one workload. Where the form does not tell the kind of
+// controller, the kind is Pod.
 func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 	l := c.Labels
 	label := func(keys ...string) string {
@@ -315,8 +350,14 @@ func WorkloadOf(c *sekisho.Container) sekisho.Workload {
 		w := sekisho.Workload{Platform: "kubernetes", Kind: "Pod", Name: pod, Pod: pod,
 			Namespace: label("io.kubernetes.pod.namespace", "io.kubernetes.cri.sandbox-namespace"),
 			Container: label("io.kubernetes.container.name", "io.kubernetes.cri.container-name")}
-		if m := replica.FindStringSubmatch(pod); m != nil {
-			w.Kind, w.Name = "Deployment", m[1]
+		if uid := label("io.kubernetes.pod.uid", "io.kubernetes.cri.sandbox-uid"); uid != "" && !strings.Contains(uid, "-") {
+			return w // a static pod: its uid is a sum, and its name ends with its node's
+		}
+		for _, m := range members {
+			if found := m.name.FindStringSubmatch(pod); found != nil {
+				w.Kind, w.Name = m.kind, found[1]
+				break
+			}
 		}
 		return w
 	}

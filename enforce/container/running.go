@@ -79,7 +79,12 @@ func (t *Tracker) Unified() string {
 // Running finds the cgroups of containers that run already, with those below
 // them, and returns the container's own key of each cgroup's key.
 func (t *Tracker) Running() map[uint64]uint64 {
-	t.shims()
+	shims := t.shims()
+	t.mu.Lock()
+	for id, s := range shims {
+		t.take(id, s)
+	}
+	t.mu.Unlock()
 	found := map[uint64]uint64{}
 	for _, h := range t.hierarchies() {
 		inside, owner := "", uint64(0)
@@ -112,34 +117,60 @@ func (t *Tracker) Running() map[uint64]uint64 {
 	return found
 }
 
+// running is what the process of a running shim tells.
+type running struct {
+	bundle string
+	place  place
+}
+
+// take is told of a shim, or of conmon, which knows no place.
+func (t *Tracker) take(id string, r running) {
+	if r.place == (place{}) {
+		t.expect(id, r.bundle)
+		return
+	}
+	t.shimmed(id, r.bundle, r.place)
+}
+
+// hosts says whether a process sees the host's files: in a container anybody
+// can call himself a shim.
+func (t *Tracker) hosts(proc string) bool {
+	own, err := os.Readlink(filepath.Join(proc, "ns/mnt"))
+	if err != nil {
+		return false
+	}
+	first, err := os.Readlink(filepath.Join("/", t.o.Root, "proc/1/ns/mnt"))
+	return err == nil && own == first
+}
+
 // shims finds the bundles of running containers: a shim's working directory
 // is the bundle, and its command line has the id; conmon's has both.
-func (t *Tracker) shims() {
+func (t *Tracker) shims() map[string]running {
 	dir := filepath.Join("/", t.o.Root, "proc")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return
+		return nil
 	}
+	found := map[string]running{}
 	for _, e := range entries {
 		if _, err := strconv.Atoi(e.Name()); err != nil {
 			continue
 		}
 		line, err := os.ReadFile(filepath.Join(dir, e.Name(), "cmdline"))
-		args := strings.Split(string(line), "\x00")
-		if id, bundle := conmon(args); err == nil && id != "" {
-			t.mu.Lock()
-			t.expect(id, bundle)
-			t.mu.Unlock()
+		if err != nil {
+			continue
 		}
-		if err != nil || !strings.Contains(string(line), "shim") {
+		args := strings.Split(string(line), "\x00")
+		if id, bundle := conmon(args); id != "" && t.hosts(filepath.Join(dir, e.Name())) {
+			found[id] = running{bundle: bundle}
+		}
+		if !strings.Contains(string(line), "shim") || !t.hosts(filepath.Join(dir, e.Name())) {
 			continue
 		}
 		cwd, err := os.Readlink(filepath.Join(dir, e.Name(), "cwd"))
 		if id, where := shim(args); id != "" && err == nil {
-			t.mu.Lock()
-			t.expect(id, cwd)
-			t.places[id] = where
-			t.mu.Unlock()
+			found[id] = running{cwd, where}
 		}
 	}
+	return found
 }

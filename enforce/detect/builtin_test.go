@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -62,6 +63,40 @@ func TestScan(t *testing.T) {
 	}
 }
 
+// dials is a connection of a process that is the parent of others.
+func dials(line string) *sekisho.Event {
+	e := tcp(away+"4444", line)
+	e.Process.ID = 77
+	return e
+}
+
+// childOf makes the parent of a program the process of dials.
+func childOf(e *sekisho.Event) { e.Process.Parent.ID = 77 }
+
+// TestServedConnection holds that a server that answers on its standard output,
+// as inetd and httpd of busybox do, is none of a reverse shell's, and that one
+// which went out, or a shell on one that came in, is.
+func TestServedConnection(t *testing.T) {
+	set := load(t, false, detect.BuiltIn()...)
+	dup := func(local, remote string) *sekisho.Event {
+		return conn(sekisho.EventDup, "tcp", remote, "httpd -f"+below, result(0), func(e *sekisho.Event) { e.Net.Local = netip.MustParseAddrPort(local) })
+	}
+	for name, c := range map[string]struct {
+		event *sekisho.Event
+		rule  string
+		want  bool
+	}{
+		"served":       {dup("10.0.0.2:8080", "10.0.0.1:51306"), "reverse-shell-redirect", false},
+		"went out":     {dup("10.0.0.2:51306", away+"4444"), "reverse-shell-redirect", true},
+		"a high port":  {dup("10.0.0.2:51306", away+"44444"), "reverse-shell-redirect", true},
+		"a shell then": {exec("sh"+below, sockets(3)), "reverse-shell", true},
+	} {
+		if got := slices.Contains(fired(set, c.event), c.rule); got != c.want {
+			t.Errorf("%s: %s is %v, want %v", name, c.rule, got, c.want)
+		}
+	}
+}
+
 const below = " < worker < containerd-shim"
 
 func sockets(bits uint8) mod { return func(e *sekisho.Event) { e.Process.Sockets = bits } }
@@ -103,6 +138,7 @@ func executionPairs() map[string]pair {
 		"package-manager":              {exec("apk add curl" + below), exec("apk add curl < sh < runc < buildkitd")},
 		"package-manager-language":     {exec("python3 /usr/bin/pip install x" + below), exec("python3 manage.py runserver" + below)},
 		"compat-calls":                 {exec("worker32"+below, func(e *sekisho.Event) { e.Compat = true }), exec("worker" + below)},
+		"relayed-shell":                {exec("sh < relay"+below, childOf), exec("sh -c true < relay"+below, childOf)},
 		"masquerade":                   {exec("kworker/0:1 -c x"+below, func(e *sekisho.Event) { e.Process.Name = "kworker/0:1" }), exec("[ -f x ]"+below, exeAt("/usr/bin/["))},
 		"preload-environment":          {exec("ls"+below, env("LD_PRELOAD=/tmp/x.so")), exec("ruby x.rb"+below, env("LD_PRELOAD=/usr/lib/libjemalloc.so.2"))},
 	}
@@ -127,6 +163,7 @@ func escapePairs() map[string]pair {
 		"escape-mount":          {file(sekisho.EventMount, "/mnt", "/dev/vda1", "mount"+below), file(sekisho.EventMount, "/proc", "proc", shim)},
 		"escape-host-root":      {reads("/proc/1/root/etc/hostname", "cat"), reads("/proc/self/status", "cat")},
 		"escape-device":         {reads("/dev/vda1", "debugfs"), reads("/dev/urandom", "worker")},
+		"escape-file-handle":    {file(sekisho.EventOpen, "/etc/shadow", "", "worker"+below, func(e *sekisho.Event) { e.Syscall = "open_by_handle_at" }), reads("/etc/hosts", "worker")},
 		"kernel-module":         {event(sekisho.EventModule, "insmod x.ko"+below, fails(1)), event(sekisho.EventModule, "modprobe overlay < systemd", host)},
 		"bpf-load":              {event(sekisho.EventBPF, "worker"+below, number(5)), event(sekisho.EventBPF, "worker"+below, number(1))},
 		"page-fault-handler":    {event(sekisho.EventFault, "x"+below, call("userfaultfd"), user("app", 1000), result(4)), event(sekisho.EventFault, "java"+below, call("userfaultfd"), user("app", 1000), result(4))},
@@ -151,6 +188,7 @@ func credentialPairs() map[string]pair {
 
 func persistencePairs() map[string]pair {
 	return map[string]pair{
+		"immutable-file":     {event(sekisho.EventCapability, "worker"+below, number(9)), exec("chattr -R =e /srv" + below)},
 		"preload-file":       {writes("/etc/ld.so.preload", "sh"), reads("/etc/ld.so.preload", "ls")},
 		"account-change":     {writes("/etc/passwd", "sh"), open("/etc/passwd", write, "useradd < postinst < dpkg < apt-get < sh < buildkitd")},
 		"scheduled-job":      {writes("/etc/cron.d/x", "sh"), reads("/etc/cron.d/x", "cron")},
@@ -202,8 +240,11 @@ func TestBuiltIn(t *testing.T) {
 	for _, r := range set.Rules {
 		p, ok := all[r.Name]
 		before := []*sekisho.Event{}
-		if r.Name == "network-scan" {
+		switch r.Name {
+		case "network-scan":
 			before = scan(30)
+		case "relayed-shell":
+			before = []*sekisho.Event{dials("relay" + below)}
 		}
 		if !ok {
 			t.Errorf("%s has no test events", r.Name)

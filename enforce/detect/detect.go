@@ -208,6 +208,12 @@ func (s *Set) Needs() map[Need][]string {
 // opens to read of other files interest no rule, but for rules by directory.
 func (s *Set) Names() []string { return s.program.Names() }
 
+// NamesSocket reports whether a rule asks about a Unix socket by its path.
+func (s *Set) NamesSocket(rule string) bool {
+	r, ok := s.Find(rule)
+	return ok && strings.Contains(r.Text, ".sock")
+}
+
 // Uses reports whether a condition of an enabled rule has the field, as
 // proc.env, which the sensor tells only when it is asked to.
 func (s *Set) Uses(field string) bool { return slices.Contains(s.program.Fields(), field) }
@@ -242,6 +248,7 @@ func (s *Set) NewMatcher(users field.Users, host string) *Matcher {
 func (m *Matcher) Match(e *sekisho.Event) []int {
 	m.hits = m.hits[:0]
 	m.m.Context.Ports, m.m.Context.Hosts = m.scans.observe(e)
+	m.m.Context.Dialed = m.scans.dialed(e)
 	for _, i := range m.m.Match(e) {
 		m.hits = append(m.hits, m.set.index[i])
 	}

@@ -22,6 +22,13 @@ type scans struct {
 	seed  maphash.Seed
 	keys  [2]uint64
 	table [scanEntries]scan
+	dials [scanEntries]dial
+}
+
+// dial is when a process last connected to another host.
+type dial struct {
+	process uint64
+	at      time.Time
 }
 
 func newScans() *scans {
@@ -50,6 +57,9 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 	if e.Kind != sekisho.EventConnect && e.Kind != sekisho.EventSend || e.Container == nil || e.Net == nil || e.Net.Inbound || !e.Net.Remote.IsValid() {
 		return 0, 0
 	}
+	if p := e.Process; p != nil && !e.Net.Remote.Addr().IsLoopback() {
+		*s.dial(p.ID) = dial{p.ID, e.Time}
+	}
 	address, port := e.Net.Remote.Addr().As16(), s.mix(uint64(e.Net.Remote.Port()), 1)
 	host := s.mix(binary.LittleEndian.Uint64(address[:8]), s.mix(binary.LittleEndian.Uint64(address[8:]), 2))
 	of := maphash.String(s.seed, e.Container.ID)
@@ -58,6 +68,21 @@ func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
 		of ^= maphash.String(s.seed, e.Process.Path)
 	}
 	return ports, s.count(e.Time, s.mix(of, port), host)
+}
+
+// dial is where a process's last connection stands; the low bits of an
+// identity are a CPU's number.
+func (s *scans) dial(process uint64) *dial { return &s.dials[process>>10%scanEntries] }
+
+// dialed says whether the parent of a process connected to another host within
+// the last minute.
+func (s *scans) dialed(e *sekisho.Event) bool {
+	if e.Kind != sekisho.EventExec || e.Process == nil || e.Process.Parent == nil {
+		return false
+	}
+	id := e.Process.Parent.ID
+	d := s.dial(id)
+	return d.process == id && id != 0 && e.Time.Sub(d.at) < scanWindow
 }
 
 // count notes a thing below a key, and returns how many there are.

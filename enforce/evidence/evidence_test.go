@@ -19,8 +19,9 @@ var start = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func event(n int, container string) *sekisho.Event {
 	return &sekisho.Event{Seq: uint64(n), Time: start.Add(time.Duration(n) * time.Second), Kind: sekisho.EventExec, Path: fmt.Sprintf("/usr/bin/tool-%d", n),
-		Container: &sekisho.Container{ID: strings.Repeat(container, 64), Name: "name-" + container},
-		Process:   &sekisho.Process{ID: uint64(n), PID: 100 + n, Path: fmt.Sprintf("/usr/bin/tool-%d", n), Args: []string{"tool", "\x1b[31m"}}}
+		Container: &sekisho.Container{ID: strings.Repeat(container, 64), Name: "name-" + container,
+			Workload: sekisho.Workload{Namespace: "shop", Name: "web", Pod: "web-" + container, Container: "c" + container}},
+		Process: &sekisho.Process{ID: uint64(n), PID: 100 + n, Path: fmt.Sprintf("/usr/bin/tool-%d", n), Args: []string{"tool", "\x1b[31m"}}}
 }
 
 func fill(t testing.TB, dir string, o evidence.Options, from, to int, containers ...string) evidence.Stats {
@@ -64,6 +65,9 @@ func TestQuery(t *testing.T) {
 		"all":                 {evidence.Query{}, 40},
 		"by name":             {evidence.Query{Container: "name-a"}, 20},
 		"by id":               {evidence.Query{Container: "bbbbbbbbbbbb"}, 20},
+		"by pod":              {evidence.Query{Container: "web-a"}, 20},
+		"by workload":         {evidence.Query{Container: "shop/web/cb"}, 20},
+		"another workload":    {evidence.Query{Container: "pay/web/cb"}, 0},
 		"half a name is none": {evidence.Query{Container: "name"}, 0},
 		"since":               {evidence.Query{Since: start.Add(30 * time.Second)}, 10},
 		"until":               {evidence.Query{Until: start.Add(9 * time.Second)}, 10},

@@ -22,7 +22,7 @@ import (
 
 // Query chooses events. Zero fields choose all.
 type Query struct {
-	Container string // its name, or the beginning of its id (at least 6 digits)
+	Container string // its name, the beginning of its id (at least 6 digits), its workload, or its pod
 	Since     time.Time
 	Until     time.Time
 	Kinds     []sekisho.EventKind
@@ -157,8 +157,9 @@ func (r *reader) frame(payload []byte, size int) error {
 	if err != nil {
 		return sekisho.Errorf(sekisho.Corrupt, "%w", err)
 	}
+	part := []byte(r.Container[strings.LastIndexByte(r.Container, '/')+1:]) // of a workload the line has the parts
 	for line := range bytes.Lines(raw) {
-		if r.Container != "" && !bytes.Contains(line, []byte(r.Container)) {
+		if !bytes.Contains(line, part) {
 			continue // cheaper than to decode it
 		}
 		e := &sekisho.Event{}
@@ -188,7 +189,7 @@ func (q *Query) match(e *sekisho.Event) bool {
 		return true
 	}
 	c := e.Container
-	return c != nil && (c.Name == q.Container || len(q.Container) >= 6 && strings.HasPrefix(c.ID, q.Container) || c.Workload.String() == q.Container)
+	return c != nil && (c.Name == q.Container || len(q.Container) >= 6 && strings.HasPrefix(c.ID, q.Container) || c.Workload.String() == q.Container || c.Workload.Pod != "" && c.Workload.Pod == q.Container)
 }
 
 // Verify checks the whole chain. Errors are of kind Corrupt.

@@ -35,6 +35,9 @@ func (k *Kernel) Outlived() (*enforce.Outlived, bool) {
 	return out, true
 }
 
+// Marks outlive a crash of this process.
+func (k *Kernel) Marks() *enforce.Marks { return (*enforce.Marks)(k.sensor.Marks()) }
+
 func origins(m sensor.Mode) (list []string) {
 	for _, b := range bits {
 		if m&b.mode != 0 {

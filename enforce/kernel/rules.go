@@ -44,6 +44,21 @@ func (k *Kernel) Observed() []string {
 	return kinds
 }
 
+// Expect makes ready what stops kinds of a profile: a hook of system calls is
+// not there at once.
+func (k *Kernel) Expect(kinds []string) {
+	mode := sensor.Mode(0)
+	for _, s := range stops {
+		if slices.Contains(kinds, s.kind) && slices.Contains(k.Settings.Stop, s.kind) {
+			mode |= s.mode
+		}
+	}
+	if mode&sensor.DenyConnect != 0 {
+		mode |= sensor.DenyRaw
+	}
+	k.sensor.Expect(mode)
+}
+
 // forbidden is the part of a policy that a profile makes, of the kinds that
 // are named.
 func (k *Kernel) forbidden(p *profile.Profile, kinds []string) (mode sensor.Mode, err error) {

@@ -45,8 +45,8 @@ func (s *Sensor) parts() []part {
 		{feature: "exit", object: "proc", program: "on_exit"},
 		{feature: "cgroup made", object: "proc", program: "on_cgroup_mkdir"},
 		{feature: "cgroup removed", object: "proc", program: "on_cgroup_rmdir"},
-		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}},
-		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}},
+		{feature: "capability", object: "proc", program: "on_capable", others: func() []string { return []string{"on_capable_exit"} }, kinds: []sekisho.EventKind{sekisho.EventCapability}, mode: DenyRaw},
+		{feature: "io_uring", object: "proc", program: "on_uring", others: s.uring, kinds: []sekisho.EventKind{sekisho.EventIOUring}, mode: KillWrite},
 		{feature: "connect IPv4", object: "net", program: "on_connect4", cgroup: ebpf.AttachCGroupInet4Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "connect IPv6", object: "net", program: "on_connect6", cgroup: ebpf.AttachCGroupInet6Connect, kinds: []sekisho.EventKind{sekisho.EventConnect}, mode: DenyConnect},
 		{feature: "datagram IPv4", object: "net", program: "on_sendmsg4", cgroup: ebpf.AttachCGroupUDP4Sendmsg, kinds: []sekisho.EventKind{sekisho.EventSend}, mode: DenyConnect},
@@ -110,7 +110,7 @@ func (s *Sensor) asked(p part) bool {
 // inUse returns what the policies of present containers forbid: hooks that only
 // a policy without containers needs would cost all calls of the host something.
 func (s *Sensor) inUse() Mode {
-	mode := s.policies[0].Mode | s.trial
+	mode := s.policies[0].Mode | s.trial | s.ahead
 	if s.resting {
 		mode |= s.policies[s.o.Loss.Unknown].Mode
 	}
@@ -133,10 +133,24 @@ func (s *Sensor) Try(m Mode) []Feature {
 	return features
 }
 
+// Expect attaches what policies of a mode need before a container is under
+// one; 0 for none.
+func (s *Sensor) Expect(m Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ahead != m {
+		s.ahead = m
+		s.attachAll()
+	}
+}
+
 // attachAll attaches what is asked for and detaches what no longer is.
 func (s *Sensor) attachAll() {
-	var features []Feature
-	for _, p := range s.parts() {
+	parts := s.parts()
+	features := make([]Feature, len(parts), len(parts)+1)
+	// The first ones, which tell whatever runs on the host, come last: until
+	// all are attached, nobody reads.
+	for i, p := range slices.Backward(parts) {
 		f := Feature{Name: p.feature, State: OK, Taxes: p.tracepoint != ""}
 		l := s.links[p.feature]
 		switch asked := s.asked(p); {
@@ -154,7 +168,7 @@ func (s *Sensor) attachAll() {
 			}
 		}
 		f.Unpinned = s.unpinned[p.feature]
-		features = append(features, f)
+		features[i] = f
 	}
 	s.features, s.mode = append(features, s.outlives()), s.inUse()
 	s.loadedAll()

@@ -46,7 +46,11 @@ func (s *Sensor) decode(b []byte, f func(*sekisho.Event)) {
 		if len(b) >= int(unsafe.Sizeof(numberEvent{})) {
 			e := s.event(h)
 			e.Number = (*numberEvent)(unsafe.Pointer(h)).Number
-			s.emit(e, f)
+			reason := ReasonWrite
+			if kind == sekisho.EventCapability {
+				reason = ReasonSocket
+			}
+			s.emitKilled(e, h.Flags, reason, f)
 		}
 	case sekisho.EventDNS:
 		if len(b) >= int(unsafe.Sizeof(dnsEvent{})) {

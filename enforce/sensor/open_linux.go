@@ -59,6 +59,7 @@ type Sensor struct {
 	rules      map[uint32]*written   // by number
 	idle       []uint32              // of those that no container is under, the oldest first
 	trial      Mode                  // as if a policy had it
+	ahead      Mode                  // of policies that are expected
 	mode       Mode                  // what was in use when the hooks were attached
 	pins       *pin.Store            // nil where nothing outlives the sensor
 	unpinned   map[string]string     // why, by feature; "" for all
@@ -66,17 +67,18 @@ type Sensor struct {
 	settled    bool
 	resting    bool
 	outlived   *Outlived
-	before     map[string]bool // programs that were attached all the time
-	reading    []byte          // the map of the reader, in memory
-	reader     *reader         // what outlives the sensor of its reading
-	lost       *[64]uint64     // that were told
-	provedLSM  bool            // the kernel asks programs before it acts
+	before     map[string]bool   // programs that were attached all the time
+	reading    []byte            // the map of the reader, in memory
+	reader     *reader           // what outlives the sensor of its reading
+	over       map[uint64]uint32 // beyond budgets, that were told
+	lost       *[64]uint64       // that were told
+	provedLSM  bool              // the kernel asks programs before it acts
 }
 
 // Open loads the programs and attaches what the options ask for. It needs
 // CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN, or root.
 func Open(o Options) (*Sensor, error) {
-	s := &Sensor{o: o, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: intern.New(words), stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
+	s := &Sensor{o: o, over: map[uint64]uint32{}, refused: map[string]error{}, maps: map[string]*ebpf.Map{}, shares: intern.New(words), stop: -1, epoll: -1, names: dns.New(), policies: map[uint32]Policy{}, assigned: map[string]assignment{}, rules: map[uint32]*written{}, unpinned: map[string]string{}, before: map[string]bool{}, links: map[string]link.Link{}, loaded: map[string]*ebpf.Program{}}
 	if s.o.Now == nil {
 		s.o.Now = time.Now
 	}
@@ -283,7 +285,7 @@ func (s *Sensor) configure() error {
 		return err
 	}
 	c := s.shared()
-	v := configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Self: uint32(os.Getpid()), Generation: c.Generation}
+	v := configValue{HostWants: s.o.Host.wants(), HostOpens: uint32(s.o.Host.Opens), HostMntNS: host, Env: uint32(min(s.o.Env, 8191)), Data: uint32(min(s.o.Data, 1023)), Budget: uint32(s.o.Budget), Self: uint32(os.Getpid()), Generation: c.Generation}
 	if s.o.Containers.V1() {
 		v.V1 = 1
 	}

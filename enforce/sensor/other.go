@@ -35,6 +35,9 @@ func (*Sensor) Assign(string, uint32, *Rules) error { return nil }
 // Try returns nothing.
 func (*Sensor) Try(Mode) []Feature { return nil }
 
+// Expect does nothing.
+func (*Sensor) Expect(Mode) {}
+
 // Sweep does nothing.
 func (*Sensor) Sweep() error { return nil }
 
@@ -46,6 +49,9 @@ func (*Sensor) Close() error { return nil }
 
 // Outlived returns nothing.
 func (*Sensor) Outlived() (*Outlived, bool) { return nil, true }
+
+// Marks returns nothing.
+func (*Sensor) Marks() *[2]uint64 { return nil }
 
 // Abandoned says no.
 func Abandoned(string) bool { return false }

@@ -27,6 +27,7 @@ type reader struct {
 	Critical, Bulk uint64     // how far the rings were handed on
 	Told           [64]uint64 // losses that were told, by kind
 	Lived          uint64     // when the sensor last lived, since boot
+	Marks          [2]uint64  // of whoever keeps the events
 }
 
 // mirrored are the maps whose forms must be the same to understand what
@@ -245,6 +246,10 @@ func (s *Sensor) rest() {
 	c := s.shared()
 	c.Heartbeat -= c.LossAfter + uint64(time.Minute)
 }
+
+// Marks are two numbers that outlive a crash of this process. What the one
+// before left stands in them.
+func (s *Sensor) Marks() *[2]uint64 { return &s.reader.Marks }
 
 // Outlived returns what went on before this sensor began, nil when nothing
 // was pinned. It is known when Run took over.

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	sys "syscall"
 	"testing"
 	"time"
 
 	"sekisho"
+	"sekisho/enforce/container"
 )
 
 // pinned is one run of a sensor whose programs stay behind.
@@ -288,4 +291,113 @@ func TestFailedStart(t *testing.T) {
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("pins of a sensor that never ran: %v", err)
 	}
+}
+
+// TestUnknown holds what the kernel does while no sensor lives with a container
+// that begins then, with one that it knows, and with one that starts again.
+func TestUnknown(t *testing.T) {
+	dir := pins(t)
+	tracker := container.New(container.Options{})
+	root := tracker.Unified()
+	if root == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("cgroup v2 is missing")
+		}
+		t.Skip("cgroup v2 is missing")
+	}
+	program := filepath.Join("/dev/shm", fmt.Sprintf("sekisho-test-%d", os.Getpid()))
+	data, err := os.ReadFile("/bin/true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(program) })
+	ids := map[string]string{}
+	box := func(name string) {
+		if ids[name] == "" {
+			ids[name] = fmt.Sprintf("%x", sha256.Sum256([]byte(fmt.Sprint(name, os.Getpid()))))
+		}
+		if err := os.Mkdir(filepath.Join(root, ids[name]), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(filepath.Join(root, ids[name])) })
+	}
+	killed := func(name string) bool {
+		t.Helper()
+		f, err := os.Open(filepath.Join(root, ids[name]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		cmd := exec.Command(program, name)
+		cmd.SysProcAttr = &sys.SysProcAttr{UseCgroupFD: true, CgroupFD: int(f.Fd()), Unshareflags: sys.CLONE_NEWNS}
+		err = cmd.Run()
+		if err != nil && cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.Sys().(sys.WaitStatus).Signal() == sys.SIGKILL
+	}
+	const lax, hard = 1, 2
+	o := Options{Pins: dir, Containers: tracker, Loss: Loss{After: 10 * time.Second, Unknown: hard}}
+	first := run(t, o)
+	for id, p := range map[uint32]Policy{lax: {}, hard: {Mode: KillMemory}} {
+		if err := first.SetPolicy(id, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range tracker.List() { // nobody else's
+		if err := first.Assign(c.ID, lax, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	box("known")
+	box("strict")
+	if killed("known") || killed("strict") {
+		t.Error("killed without a policy")
+	}
+	first.await("strict")
+	for name, policy := range map[string]uint32{"known": lax, "strict": hard} {
+		if err := first.Assign(ids[name], policy, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first.end()
+	if err := os.Remove(filepath.Join(root, ids["strict"])); err != nil {
+		t.Fatal(err)
+	}
+	box("strict")
+	box("new")
+	for name, want := range map[string]bool{"known": false, "strict": true, "new": true} {
+		if got := killed(name); got != want {
+			t.Errorf("while no sensor lives, %s was killed: %v", name, got)
+		}
+	}
+	held, err := Look(dir, container.New(container.Options{}))
+	if err != nil || held.Unknown != KillMemory || held.Modes[ids["strict"]] != KillMemory || held.Modes[ids["known"]] != 0 || held.Modes[ids["new"]] != KillMemory {
+		t.Errorf("%+v, %v", held, err)
+	}
+	second := run(t, Options{Pins: dir, Loss: Loss{After: 10 * time.Second, Unknown: hard}})
+	mark(t, "after")
+	second.await("after")
+	if killed("new") {
+		t.Error("killed by the policy for the time without a sensor")
+	}
+	second.end()
+}
+
+// TestNoPins holds that a directory where nothing can be pinned is said, and
+// hinders nothing.
+func TestNoPins(t *testing.T) {
+	pins(t)
+	s := run(t, Options{Pins: t.TempDir()})
+	mark(t, "well")
+	s.await("well")
+	for _, f := range s.Features() {
+		if f.Name == "pinned" && (f.State != NotSupported || !strings.Contains(f.Why, "bpffs")) {
+			t.Errorf("%+v", f)
+		}
+	}
+	s.end()
 }

@@ -169,13 +169,35 @@ func (s *Sensor) tellLost(f func(*sekisho.Event)) {
 	if err != nil {
 		return
 	}
+	any := false
 	for k, c := range kinds {
 		if c.Lost == s.lost[k] {
 			continue
 		}
 		s.emit(&sekisho.Event{Time: s.o.Now().UTC(), Kind: sekisho.EventLost, Number: int64(c.Lost - s.lost[k]), Path: k.String()}, f)
 		s.lost[k] = c.Lost
+		any = true
 	}
+	if any {
+		s.tellBudgets(f)
+	}
+}
+
+// tellBudgets says which containers told more than their budget.
+func (s *Sensor) tellBudgets(f func(*sekisho.Event)) {
+	var key uint64
+	var v budgetValue
+	kept := map[uint64]uint32{}
+	for all := s.maps["budgets"].Iterate(); all.Next(&key, &v); {
+		if v.Over == 0 {
+			continue
+		}
+		kept[key] = v.Over
+		if n := v.Over - s.over[key]; n > 0 {
+			s.emit(&sekisho.Event{Time: s.o.Now().UTC(), Kind: sekisho.EventLost, Number: int64(n), Path: BeyondBudget, Container: s.o.Containers.Container(key)}, f)
+		}
+	}
+	s.over = kept
 }
 
 func (s *Sensor) emit(e *sekisho.Event, f func(*sekisho.Event)) {

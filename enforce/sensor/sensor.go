@@ -31,6 +31,10 @@ type Feature struct {
 	Taxes    bool   `json:"taxes,omitempty"`    // while it is on, every system call of the host costs some 40 ns more
 }
 
+// BeyondBudget is the path of an EventLost of a container that told more than
+// Options.Budget. What it says is counted by kinds too.
+const BeyondBudget = "budget"
+
 // Opens says which opened files are told.
 type Opens uint32
 
@@ -119,6 +123,7 @@ type Options struct {
 	Names        []string // last parts of paths whose opens to read are told
 	Probe        bool     // try what no policy asks for, too
 	Env          int      // bytes of the environment read at exec; none by default
+	Budget       int      // events of a container in a second that are told, but for programs that begin and end; 0 for any number
 	Data         int      // bytes read of messages that are sent or received, where those calls are told; none by default
 	Pins         string   // the directory of a bpffs where programs and maps outlive the sensor; empty for none
 	State        string   // the directory that the pins are noted to belong to
@@ -156,8 +161,8 @@ type Count struct {
 
 // escapes are the capabilities whose use is told by default: SYS_MODULE,
 // SYS_RAWIO, SYS_PTRACE, SYS_ADMIN, SYS_BOOT, SYS_TIME, MKNOD, NET_ADMIN,
-// NET_RAW, DAC_READ_SEARCH, MAC_ADMIN, SYSLOG, PERFMON, BPF.
-const escapes = 1<<16 | 1<<17 | 1<<19 | 1<<21 | 1<<22 | 1<<25 | 1<<27 | 1<<12 | 1<<13 | 1<<2 | 1<<33 | 1<<34 | 1<<38 | 1<<39
+// NET_RAW, DAC_READ_SEARCH, LINUX_IMMUTABLE, MAC_ADMIN, SYSLOG, PERFMON, BPF.
+const escapes = 1<<9 | 1<<16 | 1<<17 | 1<<19 | 1<<21 | 1<<22 | 1<<25 | 1<<27 | 1<<12 | 1<<13 | 1<<2 | 1<<33 | 1<<34 | 1<<38 | 1<<39
 
 func (c Count) add(o Count) Count {
 	return Count{c.Seen + o.Seen, c.Filtered + o.Filtered, c.Submitted + o.Submitted, c.Lost + o.Lost}

@@ -89,6 +89,12 @@ type configValue struct {
 	Caps                                          uint64
 	Heartbeat, LossAfter                          uint64
 	Loss, Generation, Unknown, Data               uint32
+	Budget, _                                     uint32
+}
+
+type budgetValue struct {
+	Since       uint64
+	Count, Over uint32
 }
 
 type counterValue struct{ Seen, Filtered, Submitted, Lost uint64 }

@@ -59,5 +59,5 @@ var numbers = map[string]uint32{
 	"bind":              49,
 	"sendmmsg":          307,
 	"recvmmsg":          299,
-	"umount2":           166,
+	"umount":            166,
 }

@@ -47,5 +47,5 @@ var numbers = map[string]uint32{
 	"bind":              200,
 	"sendmmsg":          269,
 	"recvmmsg":          243,
-	"umount2":           39,
+	"umount":            39,
 }

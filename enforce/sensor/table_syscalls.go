@@ -71,7 +71,7 @@ func syscalls() []syscall {
 		at("mount", sekisho.EventMount, howRaw).paths(no, 1).others(no, 0).flagged(3, no),
 		at("move_mount", sekisho.EventMount, 0).paths(2, 3).others(0, 1).flagged(4, no),
 		at("fsmount", sekisho.EventMount, 0).flagged(2, no),
-		at("umount2", sekisho.EventMount, 0).paths(no, 0).flagged(1, no),
+		at("umount", sekisho.EventMount, 0).paths(no, 0).flagged(1, no),
 		at("setns", sekisho.EventSetns, 0).with(no, 0, no).flagged(1, no),
 		at("unshare", sekisho.EventUnshare, 0).flagged(0, no),
 		at("ptrace", sekisho.EventPtrace, 0).with(0, no, 1),

@@ -58,6 +58,7 @@ type Settings struct {
 	Rules     Rules      `yaml:"rules"`
 	Syscalls  *bool      `yaml:"syscalls"`  // system calls may be hooked, where rules, libraries or files need it; true when left out
 	Files     bool       `yaml:"files"`     // every file that is written is told, for profiles; this costs each system call of the host a little
+	Budget    *int       `yaml:"budget"`    // events of a container within a second that are looked at, but for programs that begin and end; 10000 when left out, 0 for any number
 	Responses []Response `yaml:"responses"` // every one that fits counts; the hardest is done
 	Cap       Cap        `yaml:"cap"`
 	Evidence  Evidence   `yaml:"evidence"`
@@ -256,6 +257,10 @@ func (s *Settings) complete(dir string) {
 		if !On(s.Syscalls) {
 			s.Drift = s.Drift[:3]
 		}
+	}
+	if s.Budget == nil {
+		n := 10000
+		s.Budget = &n
 	}
 	if s.Stop == nil {
 		s.Stop = Stoppable()

@@ -29,6 +29,8 @@ type Verdict struct {
 	packages   []int32
 	facts      *rule.Facts // for free rules, when there are any
 	unknown    []rule.Path
+
+	asked request // what request points to: one allocation less a decision
 }
 
 type policyVerdict struct {
@@ -41,27 +43,33 @@ type policyVerdict struct {
 // in. It is pure: it reads no clock, starts nothing, and never stops at the
 // first reason.
 func Evaluate(s *Set, x *Index, q *fact.Request) *Verdict {
-	v := &Verdict{Result: sekisho.Allow, index: x, request: newRequest(q, x)}
+	v := &Verdict{Result: sekisho.Allow, index: x}
+	v.request = &v.asked
+	v.asked.fill(q, x)
 	total := 0
 	for _, p := range s.policies {
 		total += len(p.controls)
 	}
-	v.judgements = make([]judgement, 0, total)
+	v.judgements = make([]judgement, total) // those of policies that are for others are cut off
 	v.policies = make([]policyVerdict, 0, len(s.policies))
+	n := 0
 	for _, p := range s.policies {
 		if p.scope.Match(&v.request.subject) {
-			v.policy(p)
+			n = v.policy(p, n)
 		}
 	}
+	v.judgements = v.judgements[:n]
 	return v
 }
 
-func (v *Verdict) policy(p *Policy) {
-	from := int32(len(v.judgements))
+// policy judges by one policy, into the judgements from the nth on, and returns
+// where they end.
+func (v *Verdict) policy(p *Policy, from int) int {
 	stops := false
-	for n := range p.controls {
-		v.judgements = append(v.judgements, judgement{v: v, control: &p.controls[n], accepted: -1})
-		j := &v.judgements[len(v.judgements)-1]
+	list := v.judgements[from : from+len(p.controls)]
+	for n := range list {
+		j := &list[n] // set in place: a judgement is large
+		j.v, j.control, j.accepted = v, &p.controls[n], -1
 		j.run()
 		stops = stops || j.stops(p)
 	}
@@ -74,8 +82,9 @@ func (v *Verdict) policy(p *Policy) {
 			result = sekisho.Warn
 		}
 	}
-	v.policies = append(v.policies, policyVerdict{p, result, span{from, int32(len(v.judgements))}})
+	v.policies = append(v.policies, policyVerdict{p, result, span{int32(from), int32(from + len(list))}})
 	v.Result = sekisho.Worst(v.Result, result)
+	return from + len(list)
 }
 
 func (j *judgement) run() {

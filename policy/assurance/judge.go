@@ -28,8 +28,9 @@ type request struct {
 	concern []bool // by exception: whether it is for this image; nil when there are none
 }
 
-func newRequest(q *fact.Request, x *Index) *request {
-	r := &request{Request: q, day: day(q.Now)}
+// fill makes a request ready.
+func (r *request) fill(q *fact.Request, x *Index) {
+	r.Request, r.day = q, day(q.Now)
 	switch {
 	case q.Name != nil:
 		r.ref = q.Name
@@ -49,7 +50,6 @@ func newRequest(q *fact.Request, x *Index) *request {
 			r.concern[e] = x.exceptions.Exceptions[e].For(r.image)
 		}
 	}
-	return r
 }
 
 // reference reads an image's name, or tells why not.

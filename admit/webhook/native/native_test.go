@@ -255,7 +255,8 @@ func TestSame(t *testing.T) {
 		r := someone{rand.New(rand.NewPCG(1, uint64(n)))}
 		denied := 0
 		for range 600 {
-			m := pick(r, object.Makers()...)
+			makers := object.Makers()
+			m := pick(r, makers[:]...)
 			o, namespace := r.object(m), pick(r, "shop-1", "shop", "bank", "other")
 			deny, message := j.denies(t, namespace, o, nil)
 			want := ours(t, p, m, namespace, o) == sekisho.Deny

@@ -110,8 +110,8 @@ type volume struct {
 // Makers are the kinds that make pods, and pods, with the resource's name and
 // where the pod's template is (a JSON pointer). Package native and the manifest
 // list the same.
-func Makers() []Maker {
-	return []Maker{
+func Makers() [9]Maker { // an array: it is asked for with every request, and a list would be made each time
+	return [...]Maker{
 		{"", "Pod", "pods", ""},
 		{"", "PodTemplate", "podtemplates", "/template"},
 		{"", "ReplicationController", "replicationcontrollers", "/spec/template"},
@@ -129,11 +129,12 @@ type Maker struct{ Group, Kind, Resource, Path string }
 
 // Read reads an object of a kind.
 func Read(kind Kind, namespace string, data []byte) (*Object, error) {
-	i := slices.IndexFunc(Makers(), func(m Maker) bool { return m.Group == kind.Group && m.Kind == kind.Kind })
+	all := Makers()
+	i := slices.IndexFunc(all[:], func(m Maker) bool { return m.Group == kind.Group && m.Kind == kind.Kind })
 	if i < 0 {
 		return nil, sekisho.Errorf(sekisho.Invalid, "%s of group %q is not known to make pods", kind.Kind, kind.Group)
 	}
-	m := Makers()[i]
+	m := all[i]
 	meta, t, err := template(m, data)
 	if err != nil {
 		return nil, sekisho.Errorf(sekisho.Invalid, "read %s: %w", kind.Kind, err)

@@ -167,7 +167,7 @@ func enforcer(name string, out, fail *bytes.Buffer) (stop func() error, err erro
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
 		}
-		config := "state: state\nprofiles: profiles\naudit: audit\nmode: audit\nworkloads: [{image: 'registry.example/app*', mode: enforce}]\n"
+		config := "state: state\npin: false\nprofiles: profiles\naudit: audit\nmode: audit\nworkloads: [{image: 'registry.example/app*', mode: enforce}]\n"
 		if name == "kill" {
 			config += "deny: {polite: false}\n"
 		}

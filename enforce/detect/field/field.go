@@ -90,13 +90,14 @@ func (f *Field) Many(a Arg) bool { return f.List != nil && (f.Ends || !a.Has) }
 // Context is the event that fields are taken from, and memory for what has to
 // be put together. It serves one goroutine.
 type Context struct {
-	Event *sekisho.Event
-	Type  string // evt.type
-	Users Users  // may be nil
-	Host  string // evt.hostname
-	Ports int64  // that the container connected to at this peer within a minute
-	Hosts int64  // that the program connected to at this port within a minute
-	buf   []byte
+	Event  *sekisho.Event
+	Type   string // evt.type
+	Users  Users  // may be nil
+	Host   string // evt.hostname
+	Ports  int64  // that the container connected to at this peer within a minute
+	Hosts  int64  // that the program connected to at this port within a minute
+	Dialed bool   // the parent connected to another host within a minute
+	buf    []byte
 }
 
 // Users names users and groups of a container, or of the host for nil.

@@ -70,6 +70,7 @@ func flagFields() []Field {
 		{Name: "sekisho.stdio.sockets", Type: Number, Get: number(0, func(_ *Context, p *sekisho.Process) (int64, bool) { return int64(p.Sockets & 7), true })},
 		{Name: "sekisho.compat", Type: Bool, Get: func(x *Context, _ Arg, v *Value) bool { v.N = bit(x.Event.Compat); return true }},
 		{Name: "sekisho.number", Type: Number, Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Event.Number; return true }},
+		{Name: "sekisho.parent.dialed", Type: Bool, Kinds: of(sekisho.EventExec), Get: func(x *Context, _ Arg, v *Value) bool { v.N = bit(x.Dialed); return true }},
 		{Name: "sekisho.scan.ports", Type: Number, Kinds: of(sekisho.EventConnect, sekisho.EventSend), Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Ports; return x.Ports > 0 }},
 		{Name: "sekisho.scan.hosts", Type: Number, Kinds: of(sekisho.EventConnect, sekisho.EventSend), Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Hosts; return x.Hosts > 0 }},
 		{Name: "sekisho.dns.name", Kinds: of(sekisho.EventDNS), Get: func(x *Context, _ Arg, v *Value) bool { v.S = x.Event.Path; return v.S != "" }},

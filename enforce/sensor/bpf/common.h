@@ -230,6 +230,44 @@ INLINE struct policy *judging_policy(struct config *c, struct who *w)
 	return bpf_map_lookup_elem(&policies, &id);
 }
 
+/* What containers told lately. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct budget);
+} budgets SEC(".maps");
+
+#define SECOND 1000000000ULL
+
+/* spent says whether a container told so much within a second that others
+ * would not be heard: what it does more is counted as lost. */
+static __attribute__((noinline, unused)) int spent(struct config *c, u64 container)
+{
+	struct budget first = {.count = 1}, *b;
+	u64 now;
+
+	if (!c->budget || !container)
+		return 0;
+	now = bpf_ktime_get_boot_ns();
+	b = bpf_map_lookup_elem(&budgets, &container);
+	if (!b) {
+		first.since = now;
+		bpf_map_update_elem(&budgets, &container, &first, BPF_ANY);
+		return 0;
+	}
+	if (now - b->since > SECOND) {
+		b->since = now;
+		b->count = 0;
+	}
+	if (b->count >= c->budget) {
+		__sync_fetch_and_add(&b->over, 1);
+		return 1;
+	}
+	b->count++;
+	return 0;
+}
+
 /* wanted says whether anybody asked for a kind of this task's. */
 INLINE bool wanted(struct config *c, struct who *w, u32 kind)
 {
@@ -460,9 +498,16 @@ int climb(struct scratch *s)
 	for (i = 0; i < 80; i++)
 		if (step(s))
 			break;
-	if (s->pos >= BUF_PATH) {
-		s->walk[BUF_PATH - 1] = '/';
+	if (s->pos >= BUF_PATH) { /* the root, or a file that is in no directory, as a memfd */
+		struct dentry *d = CAST(dentry, s->dentry);
+		u32 len = G(d, d_name.len);
+
 		s->pos = BUF_PATH - 1;
+		if (len > 1 && len < 256) {
+			s->pos = BUF_PATH - 1 - (len & 255);
+			bpf_probe_read_kernel(&s->walk[(s->pos + 1) & (BUF_PATH - 1)], len & 255, G(d, d_name.name));
+		}
+		s->walk[s->pos & (BUF_PATH - 1)] = '/';
 	}
 	return i == 80 ? s->pos | 1 << 16 : s->pos;
 }

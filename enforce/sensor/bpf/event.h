@@ -165,12 +165,20 @@ struct config {
 	u32 generation; /* programs of another one are silent */
 	u32 unknown;    /* policy of containers that began while nobody lived, 0: theirs */
 	u32 data;       /* bytes sent and received that are told */
+	u32 budget;     /* events of a container in a second, but for programs that begin and end; 0: any number */
+	u32 pad;
 };
 
 /* What holds while the enforcer does not live. */
 #define LOSS_OPEN 1   /* nothing is killed */
 #define LOSS_STRICT 2 /* nothing is spared for somebody else to compare */
 #define LOSS_HOST 4   /* the host's own processes are not told: the rings are the containers' */
+
+/* What a container told in the present second. */
+struct budget {
+	u64 since;
+	u32 count, over; /* over: not told since it is known */
+};
 
 struct counter {
 	u64 seen, filtered, submitted, lost;

@@ -344,6 +344,12 @@ struct unix_sock {
 };
 
 struct io_ring_ctx;
+struct open_how {
+	u64 flags;
+};
+struct io_open {
+	struct open_how how;
+};
 struct io_kiocb {
 	struct file *file;
 	u8 opcode;

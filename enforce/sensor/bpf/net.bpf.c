@@ -71,7 +71,6 @@ INLINE u64 listener(const struct sock *sk)
 #define SOCK_DGRAM 2
 #define IPPROTO_UDPLITE 136
 #define DNS_PORT 53
-#define SECOND 1000000000ULL
 #define MINUTE (60 * SECOND)
 
 INLINE void give(struct config *c, struct counter *n, struct net_event *from)
@@ -178,6 +177,10 @@ INLINE int peer(struct bpf_sock_addr *ctx, u32 kind, bool six)
 	}
 	if (!wanted(c, &w, kind) || (kind == K_SEND && again(&w, &e, kind, MINUTE))) {
 		ADD(n, filtered);
+		return 1;
+	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
 		return 1;
 	}
 	heading(&e.h, t, &w, kind);
@@ -292,6 +295,10 @@ int on_socket(struct bpf_sock *ctx)
 		ADD(n, filtered);
 		return 1;
 	}
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 1;
+	}
 	heading(&e.h, t, &w, K_SOCKET);
 	give(c, n, &e);
 	return 1;
@@ -374,6 +381,10 @@ int BPF_PROG(on_state, const struct sock *sk, int before, int after)
 	killed = forbidden && bpf_send_signal(SIGKILL) == 0;
 	if (!killed && !wanted(c, &w, kind)) {
 		ADD(n, filtered);
+		return 0;
+	}
+	if (!killed && w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
 		return 0;
 	}
 	heading(&e.h, t, &w, kind);
@@ -487,6 +498,10 @@ int on_dns(struct __sk_buff *skb)
 		return 1;
 	}
 	size -= at;
+	if (w.cg && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 1;
+	}
 	e = bpf_ringbuf_reserve(&bulk, sizeof(*e), 0);
 	if (!e) {
 		ADD(n, lost);

@@ -330,7 +330,8 @@ struct {
 	__type(value, u8);
 } used SEC(".maps");
 
-INLINE int number_told(u32 kind, s64 number, s64 result)
+/* number_told tells what has a number. What bits of a policy stop kills. */
+INLINE int number_told(u32 kind, s64 number, s64 result, u32 bits)
 {
 	struct config *c = conf();
 	struct task_struct *t = TASK();
@@ -339,6 +340,7 @@ INLINE int number_told(u32 kind, s64 number, s64 result)
 	struct number_event e = {};
 	struct who w;
 	u8 one = 1;
+	bool killed;
 
 	if (!c)
 		return 0;
@@ -347,16 +349,19 @@ INLINE int number_told(u32 kind, s64 number, s64 result)
 	n = counter(kind);
 	ADD(n, seen);
 	identify(t, c, &w);
-	if (!wanted(c, &w, kind) || L(t, tgid) == c->self)
+	killed = bits && stopping(c, &w, policy_of(&w), bits) && !setup(t, c, w.cg->container) && bpf_send_signal(SIGKILL) == 0;
+	if (!killed && (!wanted(c, &w, kind) || L(t, tgid) == c->self))
 		goto filtered;
 	k.start = started(L(t, group_leader));
 	k.exec = L(t, self_exec_id);
 	k.pid = L(t, tgid);
 	k.what = kind << 16 | (number & 0xff) << 1 | (result < 0);
-	if (bpf_map_lookup_elem(&used, &k))
+	if (!killed && bpf_map_lookup_elem(&used, &k))
 		goto filtered;
 	bpf_map_update_elem(&used, &k, &one, BPF_ANY);
 	heading(&e.h, t, &w, kind);
+	if (killed)
+		e.h.flags |= F_KILLED | F_PROFILE;
 	e.h.size = sizeof(e);
 	e.h.result = result;
 	e.number = number;
@@ -372,9 +377,10 @@ filtered:
 
 /* Only one set of registers exists in a kernel. */
 struct pt_regs___x86 {
-	unsigned long orig_ax;
+	unsigned long di, orig_ax;
 } __attribute__((preserve_access_index));
 struct pt_regs___arm64 {
+	u64 orig_x0;
 	s32 syscallno;
 } __attribute__((preserve_access_index));
 
@@ -414,14 +420,34 @@ INLINE bool memory(struct task_struct *t)
 	return false;
 }
 
+#define CAP_NET_RAW 13
 #define CAP_SYS_ADMIN 21
+#define AF_PACKET 17
+
+/* packets says whether a task asks for packets as they are on the wire: the
+ * hook of sockets does not see such a socket. What io_uring asks for is not
+ * told here. */
+INLINE bool packets(struct task_struct *t)
+{
+	void *regs = registers(t);
+
+	if (bpf_core_field_exists(struct pt_regs___x86, orig_ax)) {
+		s64 nr = BPF_CORE_READ((struct pt_regs___x86 *)regs, orig_ax);
+		return nr == 426 || (nr == 41 && (u32)BPF_CORE_READ((struct pt_regs___x86 *)regs, di) == AF_PACKET);
+	}
+	if (bpf_core_field_exists(struct pt_regs___arm64, syscallno)) {
+		s32 nr = BPF_CORE_READ((struct pt_regs___arm64 *)regs, syscallno);
+		return nr == 426 || (nr == 198 && (u32)BPF_CORE_READ((struct pt_regs___arm64 *)regs, orig_x0) == AF_PACKET);
+	}
+	return false;
+}
 
 SEC("tp_btf/cap_capable")
 int BPF_PROG(on_capable, void *cred, void *target, void *capable, int cap, int ret)
 {
 	if (cap == CAP_SYS_ADMIN && memory(TASK()))
 		return 0;
-	return number_told(K_CAPABILITY, cap, ret);
+	return number_told(K_CAPABILITY, cap, ret, cap == CAP_NET_RAW && packets(TASK()) ? M_DENY_RAW : 0);
 }
 
 /* The same at the function's end, where the tracepoint is not there yet. */
@@ -430,13 +456,33 @@ int BPF_PROG(on_capable_exit, void *cred, void *target, int cap, unsigned int op
 {
 	if (cap == CAP_SYS_ADMIN && memory(TASK()))
 		return 0;
-	return number_told(K_CAPABILITY, cap, ret);
+	return number_told(K_CAPABILITY, cap, ret, cap == CAP_NET_RAW && packets(TASK()) ? M_DENY_RAW : 0);
+}
+
+#define OP_OPENAT 18
+#define OP_OPENAT2 28
+#define OP_RENAMEAT 35
+#define OP_LINKAT 39
+
+/* writes says whether a request opens a file to write it, or makes or removes
+ * one: no system call tells by which path. */
+INLINE bool writes(struct io_kiocb *req, u64 op)
+{
+	u8 code = op;
+
+	if (code >= OP_RENAMEAT && code <= OP_LINKAT)
+		return true;
+	if (code != OP_OPENAT && code != OP_OPENAT2)
+		return false;
+	if (!req || !bpf_core_field_exists(struct io_open, how))
+		return true;
+	return (BPF_CORE_READ((struct io_open *)req, how.flags) & 01103) != 0; /* O_ACCMODE, O_CREAT, O_TRUNC */
 }
 
 SEC("tp_btf/io_uring_submit_req")
 int BPF_PROG(on_uring, struct io_kiocb *req)
 {
-	return number_told(K_IOURING, L(req, opcode), 0);
+	return number_told(K_IOURING, L(req, opcode), 0, writes(req, L(req, opcode)) ? M_KILL_WRITE : 0);
 }
 
 /* The tracepoint's older name, and its older arguments: the loader looks where
@@ -445,19 +491,19 @@ SEC("tp_btf/io_uring_submit_sqe")
 int on_uring_req(u64 *ctx)
 {
 	struct io_kiocb *req = (void *)ctx[0];
-	return number_told(K_IOURING, L(req, opcode), 0);
+	return number_told(K_IOURING, L(req, opcode), 0, writes(req, L(req, opcode)) ? M_KILL_WRITE : 0);
 }
 
 #ifndef DIRECT
 SEC("tp_btf/io_uring_submit_sqe")
 int on_uring_1(u64 *ctx)
 {
-	return number_told(K_IOURING, (u8)ctx[1], 0);
+	return number_told(K_IOURING, (u8)ctx[1], 0, writes(NULL, ctx[1]) ? M_KILL_WRITE : 0);
 }
 
 SEC("tp_btf/io_uring_submit_sqe")
 int on_uring_2(u64 *ctx)
 {
-	return number_told(K_IOURING, (u8)ctx[2], 0);
+	return number_told(K_IOURING, (u8)ctx[2], 0, writes(NULL, ctx[2]) ? M_KILL_WRITE : 0);
 }
 #endif

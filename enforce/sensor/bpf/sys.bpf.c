@@ -63,19 +63,19 @@ INLINE void arguments(struct task_struct *t, u64 *args)
 {
 	struct pt_regs *r = (void *)REGISTERS(t);
 #if defined(__TARGET_ARCH_x86)
-	R(&args[0], r, di);
-	R(&args[1], r, si);
-	R(&args[2], r, dx);
-	R(&args[3], r, r10);
-	R(&args[4], r, r8);
-	R(&args[5], r, r9);
+	args[0] = T(r, di);
+	args[1] = T(r, si);
+	args[2] = T(r, dx);
+	args[3] = T(r, r10);
+	args[4] = T(r, r8);
+	args[5] = T(r, r9);
 #elif defined(__TARGET_ARCH_arm64)
-	R(&args[0], r, orig_x0);
-	R(&args[1], r, regs[1]);
-	R(&args[2], r, regs[2]);
-	R(&args[3], r, regs[3]);
-	R(&args[4], r, regs[4]);
-	R(&args[5], r, regs[5]);
+	args[0] = T(r, orig_x0);
+	args[1] = T(r, regs[1]);
+	args[2] = T(r, regs[2]);
+	args[3] = T(r, regs[3]);
+	args[4] = T(r, regs[4]);
+	args[5] = T(r, regs[5]);
 #endif
 }
 
@@ -219,7 +219,20 @@ static __attribute__((noinline)) int listed(struct scratch *s, struct dentry *d)
 	return bpf_map_lookup_elem(&names, &h) != NULL;
 }
 
-INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
+/* notable says whether the opening of a file is told whatever its name is: of
+ * disks, and of files that another mount namespace has. */
+INLINE bool notable(struct task_struct *t, struct file *f)
+{
+	struct vfsmount *m = L(f, f_path.mnt);
+	struct mount *mount = CAST(mount, (void *)m - bpf_core_field_offset(struct mount, mnt));
+	s64 ns = (s64)L(mount, mnt_ns), own = (s64)L(t, nsproxy, mnt_ns);
+
+	if ((L(f, f_inode, i_mode) & S_IFMT) == S_IFBLK)
+		return true;
+	return ns && ns != -22 && ns != own; /* -22: a mount of the kernel's own, as of pipes */
+}
+
+INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f, struct task_struct *t)
 {
 	if (flags & O_PATH)
 		return false;
@@ -227,7 +240,7 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f)
 		return opens & 1;
 	if (opens & 4)
 		return true;
-	return (opens & 2) && listed(s, L(f, f_path.dentry));
+	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
 #define FMODE_WRITE 2
@@ -374,6 +387,20 @@ GLOBAL u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
 	return len & 1023;
 }
 
+/* readonly says early that an open asked to write nothing, as most do. */
+INLINE bool readonly(struct task_struct *t, struct call_desc *d, s64 ret)
+{
+	u64 args[8] = {};
+	struct file *f = file_of(t, ret);
+
+	if (f && L(f, f_mode) & FMODE_WRITE)
+		return false;
+	if (!f || d->flags == NOTHING || d->number != NOTHING)
+		return !f;
+	arguments(t, args);
+	return !(arg(args, d->flags) & (O_CREAT | O_TRUNC));
+}
+
 SEC("tracepoint/syscalls/sys_exit_openat")
 int on_call(struct sys_exit_ctx *ctx)
 {
@@ -391,10 +418,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	struct vfsmount *rootm;
 	struct who w;
 	u64 args[8] = {};
-	u32 opens = 0, lens[2], pos;
+	u32 opens = 0, lens[2], pos = 0;
 	s64 ret = ctx->ret;
 	u64 sock = 0;
-	bool told, checked;
+	bool told, checked, killed = false;
 
 	if (!c || !d || !d->kind || d->kind >= K_MAX)
 		return 0;
@@ -406,8 +433,10 @@ int on_call(struct sys_exit_ctx *ctx)
 	identify_set(T(t, cgroups), c, &w);
 	p = policy_of(&w);
 	checked = (d->how & HOW_OPEN) && stopping(c, &w, p, M_KILL_WRITE);
-	told = wanted(c, &w, d->kind);
+	told = (w.cg ? p ? p->wants : 0 : c->host_wants) >> d->kind & 1;
 	if (!told && !checked)
+		goto filtered;
+	if (!told && readonly(t, d, ret))
 		goto filtered;
 	s = scratch();
 	if (!s)
@@ -435,9 +464,14 @@ int on_call(struct sys_exit_ctx *ctx)
 			f = file_of(t, ret);
 			if (!f)
 				goto filtered;
-			told = told && open_wanted(opens, e->flags, s, f);
+			if (d->path != NOTHING) /* by its handle: always */
+				told = told && open_wanted(opens, e->flags, s, f, t);
 			checked = checked && writable(f, e->flags) && !setup((void *)t, c, w.cg->container);
-			if (!told && !checked)
+			if (checked) {
+				pos = walk(s, L(f, f_path.dentry), L(f, f_path.mnt), NULL, NULL);
+				killed = unknown(s, f, w.cg->rules, pos) && bpf_send_signal(SIGKILL) == 0;
+			}
+			if (!told && !killed)
 				goto filtered;
 		}
 	} else if (d->how & (HOW_FD | HOW_SOCKET)) {
@@ -445,6 +479,10 @@ int on_call(struct sys_exit_ctx *ctx)
 		f = file_of(t, (d->how & HOW_RESULT) ? ret : e->fd);
 		if (d->kind == K_DUP && (!f || (L(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK))
 			goto filtered; /* only sockets are told */
+	}
+	if (w.cg && !killed && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
 	}
 	heading(&e->h, t, &w, d->kind);
 	e->h.call = nr;
@@ -477,13 +515,11 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->length = facts.length;
 		e->origin = facts.origin;
 		if (w.cg) /* whatever it took for its root: as the container sees it */
-			pos = walk(s, fd, L(f, f_path.mnt), NULL, NULL);
-		else
+			at.rootd = NULL, at.rootm = NULL;
+		if (!checked)
 			pos = walk(s, fd, L(f, f_path.mnt), at.rootd, at.rootm);
-		if (checked && unknown(s, f, w.cg->rules, pos) && bpf_send_signal(SIGKILL) == 0)
+		if (killed)
 			e->h.flags |= F_KILLED | F_PROFILE;
-		if (!told && !(e->h.flags & F_KILLED))
-			goto filtered;
 		off = put(s, off, pos, &e->path, &e->h.flags);
 	}
 	if (f && (d->how & HOW_SOCKET) && (L(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
@@ -510,6 +546,8 @@ int on_call(struct sys_exit_ctx *ctx)
 			e->path = lens[1];
 		}
 	}
+	if ((d->kind == K_CONNECT && e->family != AF_UNIX) || (d->kind == K_SOCKET && (e->number == AF_INET || e->number == AF_INET6)))
+		goto filtered; /* the hooks below the calls tell it */
 	if (d->path2 != NOTHING) {
 		if (d->how & HOW_RAW)
 			off = put_text(s, off, arg(args, d->path2), &e->path2);
@@ -638,6 +676,10 @@ INLINE int map_told(u64 addr, bool asked, u32 nr)
 	}
 	e = &s->call;
 	__builtin_memset(&e->number, 0, sizeof(*e) - sizeof(e->h));
+	if (!kill && spent(c, w.cg->container)) {
+		ADD(n, lost);
+		return 0;
+	}
 	heading(&e->h, t, &w, K_MAP);
 	e->h.call = nr;
 	if (kill)
