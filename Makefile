@@ -19,7 +19,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test docker cosign kubernetes node node-built containerd kernels bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes kubernetes-bench node node-built containerd kernels bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -41,7 +41,10 @@ kubernetes:
 	cd e2e/kubernetes && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .
 
 node:
-	cd e2e/kubernetes && $(GO) vet -tags node ./... && $(GO) test -tags node -timeout 25m -count 1 -run '^TestNode' .
+	cd e2e/kubernetes && $(GO) vet -tags node . && $(GO) test -tags node -timeout 25m -count 1 -run '^TestNode' .
+
+kubernetes-bench:
+	cd e2e/kubernetes && $(GO) test -run '^$$' -bench Create -benchtime 1000x . && $(GO) test -tags node -run '^$$' -bench NodeStart -benchtime 20x .
 
 node-built: # does its binary lie in the cache?
 	@cd e2e/kubernetes && SEKISHO_NODE_BUILT=1 $(GO) test -tags node -count 1 -run '^$$' . >/dev/null

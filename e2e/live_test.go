@@ -52,4 +52,14 @@ func imageStore(t *testing.T) {
 	must(t, engine(env, "exec", "live", "/bin/busybox", "sh", "-c", disguised))
 	wantTold(t, scanned(t, env, "container:live"))
 	must(t, engine(env, "rm", "-f", "live"))
+	if !containerdStore() {
+		return
+	}
+	must(t, engine(env, "load", "-i", bothPlatforms(t)))
+	for platform, want := range map[string]string{"linux/amd64": x, "linux/386": "pkg:npm/evil@1.0.0"} {
+		r := scanned(t, env, "--platform", platform, "docker:both:1.0")
+		if !has(r, want) || has(r, x) != (want == x) || r.Target.Platform != platform {
+			t.Errorf("%s: %v of %s", platform, r.Packages, r.Target.Platform)
+		}
+	}
 }

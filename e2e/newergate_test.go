@@ -110,9 +110,10 @@ func newerBuilds(t *testing.T, g *guarded) {
 	g.denied(t, "package evil", "run", "--rm", "--network=none", "built:evil")
 }
 
-// platforms holds that a good image does not vouch for one of another platform
-// that stands beside it under one name.
-func platforms(t *testing.T, g *guarded) {
+// bothPlatforms is the archive of an image for two platforms, of which one has
+// the package x and the other evil.
+func bothPlatforms(t *testing.T) string {
+	t.Helper()
 	one := func(arch, pkg string) mkimage.Image {
 		files := map[string]string{"etc/os-release": "ID=alpine\nVERSION_ID=3.22.1\n", "app/node_modules/" + pkg + "/package.json": fmt.Sprintf(`{"name":%q,"version":"1.0.0"}`, pkg)}
 		dir := write(t, files)
@@ -126,7 +127,13 @@ func platforms(t *testing.T, g *guarded) {
 	must(t, mkimage.Layout(layout, one("amd64", "x"), one("386", "evil")))
 	archive := layout + ".tar"
 	must(t, exec.Command("tar", "-C", layout, "-cf", archive, "blobs", "index.json", "oci-layout").Run())
-	g.allowed(t, "load", "-i", archive)
+	return archive
+}
+
+// platforms holds that a good image does not vouch for one of another platform
+// that stands beside it under one name.
+func platforms(t *testing.T, g *guarded) {
+	g.allowed(t, "load", "-i", bothPlatforms(t))
 	id := strings.TrimSpace(g.allowed(t, "image", "inspect", "--format", "{{.Id}}", "both:1.0"))
 	for _, name := range []string{"both:1.0", id} {
 		g.allowed(t, "run", "-d", "--name", "app-amd", "--network=none", "--platform", "linux/amd64", name)

@@ -94,7 +94,7 @@ func try(t *testing.T, r release, cgroup, arguments string) {
 		arguments = "sekisho.tests=Programs|Policies|Loss|Outlives|Upgrade|Unknown|FailedStart"
 	}
 	if only := os.Getenv("SEKISHO_DO"); only != "" { // to look into one thing
-		do, arguments = only, arguments+" loglevel=7"
+		do, arguments = only, "loglevel=7 "+os.Getenv("SEKISHO_APPEND")
 	}
 	rep := boot{kernel: kernelOf(t, r), cgroup: cgroup, do: do, append: arguments}.run(t)
 	t.Logf("%s, cgroup %s, security modules %s", rep.Kernel, rep.Cgroup, rep.LSM)

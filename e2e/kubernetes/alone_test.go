@@ -23,4 +23,4 @@ func (c *cluster) prepare() error {
 func (c *cluster) join(string) error { return nil }
 
 // listener is nil: a registry listens where nobody but the host reaches it.
-func listener(*testing.T) net.Listener { return nil }
+func listener(testing.TB) net.Listener { return nil }

@@ -243,7 +243,7 @@ func (c *cluster) tails() (text string) {
 func wait() { <-time.After(50 * time.Millisecond) }
 
 // eventually waits for something that another process does.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); wait() {
 		if ok() {
@@ -384,7 +384,7 @@ func (c *client) create(path string, o any) answer {
 	return c.do("POST", path, "application/json", data)
 }
 
-func write(t *testing.T, name, text string) {
+func write(t testing.TB, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 
 // gate is a running sekisho admit serve.
 type gate struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	port    string
 	health  string
@@ -44,7 +44,7 @@ controls:
 `
 
 // newGate writes a configuration. more is YAML that is added to it.
-func newGate(t *testing.T, registry *images, more string) *gate {
+func newGate(t testing.TB, registry *images, more string) *gate {
 	g := &gate{t: t, dir: t.TempDir(), port: freePort(), health: freePort()}
 	text := fmt.Sprintf(`
 listen: 127.0.0.1:%s
@@ -171,7 +171,7 @@ func (g *gate) install(admin *client, args ...string) {
 }
 
 // apply makes the objects that a command prints.
-func apply(t *testing.T, admin *client, args ...string) {
+func apply(t testing.TB, admin *client, args ...string) {
 	t.Helper()
 	c := exec.Command(shared.tested, args...)
 	c.Stderr = os.Stderr
@@ -206,7 +206,7 @@ func apply(t *testing.T, admin *client, args ...string) {
 
 // namespace makes a namespace with the service account that pods use, which
 // nobody else makes here.
-func namespace(t *testing.T, admin *client, names ...string) {
+func namespace(t testing.TB, admin *client, names ...string) {
 	t.Helper()
 	for _, n := range names {
 		if a := admin.create("/api/v1/namespaces", "metadata: {name: "+n+"}"); a.code != 201 && a.code != 409 {

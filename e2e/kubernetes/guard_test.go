@@ -74,7 +74,7 @@ func (n *node) audit(texts ...string) bool {
 }
 
 // listener is on the bridge, so that pods and containerd reach a registry too.
-func listener(t *testing.T) net.Listener {
+func listener(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", shared.node.address.String()+":0")
 	if err != nil {

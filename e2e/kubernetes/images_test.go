@@ -33,7 +33,7 @@ type images struct {
 	release chan struct{} // closed when what hangs may end
 }
 
-func newRegistry(t *testing.T) *images {
+func newRegistry(t testing.TB) *images {
 	r := &images{blobs: map[string][]byte{}, types: map[string]string{}, tags: map[string]string{}, parts: map[string][]byte{}, release: make(chan struct{})}
 	r.Server = httptest.NewUnstartedServer(r)
 	if l := listener(t); l != nil {

@@ -294,10 +294,11 @@ func (s *Sensor) program(p part) (*ebpf.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog, err := s.load(spec, p.program)
-	if err != nil && s.form == old && p.object == "sys" {
-		prog, err = s.loadOldest(p.object, p.program)
+	load := s.load
+	if s.form == old && p.object == "sys" && !s.finds() {
+		load = s.loadOldest
 	}
+	prog, err := load(spec, p.program)
 	if err != nil {
 		return nil, err
 	}
@@ -305,18 +306,23 @@ func (s *Sensor) program(p part) (*ebpf.Program, error) {
 	return prog, nil
 }
 
-// loadOldest loads a program in the form for kernels before 5.17; what works
-// for one is taken for the others of its object.
-func (s *Sensor) loadOldest(object, name string) (*ebpf.Program, error) {
-	spec, err := parse(object, oldest)
+// finds says whether programs can look for a mapping: the newest that those of
+// system calls need. Without it they are loaded in their oldest form.
+func (s *Sensor) finds() bool {
+	types, err := s.kernelTypes()
+	if err != nil {
+		return false
+	}
+	var helpers *btf.Enum
+	return types.TypeByName("bpf_func_id", &helpers) == nil && slices.ContainsFunc(helpers.Values, func(v btf.EnumValue) bool { return v.Name == "BPF_FUNC_find_vma" })
+}
+
+func (s *Sensor) loadOldest(_ *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	spec, err := parse("sys", oldest)
 	if err != nil {
 		return nil, err
 	}
-	prog, err := s.load(spec, name)
-	if err == nil {
-		s.objects[object] = spec
-	}
-	return prog, err
+	return s.load(spec, name)
 }
 
 // unified returns where cgroup v2 is mounted, which programs of sockets are

@@ -128,7 +128,7 @@ func TestOldPrograms(t *testing.T) {
 			s.mu.Unlock()
 			if err != nil && object == "sys" {
 				s.mu.Lock()
-				_, err = s.loadOldest(object, name)
+				_, err = s.loadOldest(spec, name)
 				s.mu.Unlock()
 			}
 			if err != nil && !strings.HasPrefix(name, "on_capable") && !strings.HasPrefix(name, "on_uring") && (refuses || object != "lsm") {

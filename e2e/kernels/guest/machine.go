@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -117,7 +118,15 @@ func serve() error {
 
 // output runs a program and returns what it printed, the end of it at least.
 func output(name string, args ...string) string {
-	out, err := exec.Command(name, args...).CombinedOutput()
+	cmd := exec.Command(name, args...)
+	var all bytes.Buffer
+	cmd.Stdout = &all
+	if strings.HasSuffix(name, ".test") { // it may take long, or never end
+		cmd.Stdout = io.MultiWriter(&all, os.Stdout)
+	}
+	cmd.Stderr = cmd.Stdout
+	err := cmd.Run()
+	out := all.Bytes()
 	text := string(out[max(0, len(out)-1<<18):])
 	if err != nil {
 		text = strings.TrimRight(text, "\n") + "\nerror: " + err.Error() + "\n"

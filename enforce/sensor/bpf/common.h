@@ -481,14 +481,11 @@ INLINE bool step(struct scratch *s)
 	return false;
 }
 
-/* climb writes the path that walk asked for. */
-#ifdef SINCE512
-__attribute__((noinline)) /* a global function is verified once; before 5.12 it takes no pointers */
-#else
-static __attribute__((noinline, unused))
-#endif
-int climb(struct scratch *s)
+/* climb writes the path that walk asked for. A global function is verified
+ * once, and before 5.12 it takes no pointers: it finds the scratch itself. */
+__attribute__((noinline)) int climb(u32 cpu)
 {
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
 	int i;
 
 	if (!s)
@@ -520,7 +517,7 @@ INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struc
 	s->mnt = (u64)on;
 	s->rootdentry = (u64)root;
 	s->rootmnt = (u64)rootmnt;
-	return climb(s);
+	return climb(bpf_get_smp_processor_id());
 }
 #endif
 

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 // System calls that somebody asked for, told when they return. One program
 // serves all of them; a table says where each call's arguments stand.
-#ifndef OLDEST
-#define SINCE512
-#endif
 #include "verdict.h"
 
 /* OLDEST is for kernels before 5.17: what they lack is read from memory. */
 #ifdef OLDEST
-#define GLOBAL static __attribute__((noinline))
 #define CURRENT() TASK()
 #define T(t, f) L(t, f)
 #define REGISTERS(t) (L(t, stack) + thread_size - bpf_core_type_size(struct pt_regs))
 #else
-#define GLOBAL __attribute__((noinline)) /* verified once */
 #define CURRENT() bpf_get_current_task_btf()
 #define T(t, f) ((t)->f)
 #define REGISTERS(t) bpf_task_pt_regs(t)
@@ -290,8 +285,9 @@ static __attribute__((noinline)) bool unknown(struct scratch *s, struct file *f,
 
 /* refused says whether an open that failed is told: what was not allowed, and
  * what bears a name that somebody asked for. */
-GLOBAL int refused(struct scratch *s, u64 from, s64 ret)
+__attribute__((noinline)) int refused(u64 from, s64 ret)
 {
+	struct scratch *s = scratch();
 	u64 h = FNV_INIT;
 	u32 i, at = 0;
 	long n;
@@ -338,13 +334,16 @@ struct {
 
 /* message says whether a message that was sent or received is told: a peer once
  * a minute, and where somebody looks into messages, a few more. */
-GLOBAL int message(struct call_event *e, u64 sock, u32 kind, u32 few)
+__attribute__((noinline)) int message(u64 sock, u32 kind, u32 few)
 {
+	struct scratch *s = scratch();
 	struct told_key k = {.sock = sock, .kind = kind};
 	struct told first = {.since = bpf_ktime_get_boot_ns(), .count = 1}, *t;
+	struct call_event *e;
 
-	if (!e)
+	if (!s)
 		return 0;
+	e = &s->call;
 	k.port = e->rport;
 	__builtin_memcpy(k.peer, e->remote, 16);
 	t = bpf_map_lookup_elem(&messages, &k);
@@ -359,8 +358,9 @@ GLOBAL int message(struct call_event *e, u64 sock, u32 kind, u32 few)
 }
 
 /* put_data copies the first bytes of a message. */
-GLOBAL u32 put_data(struct scratch *s, u32 off, u64 from, s64 len, u32 how)
+__attribute__((noinline)) u32 put_data(u32 off, u64 from, s64 len, u32 how)
 {
+	struct scratch *s = scratch();
 	u64 iov[2] = {};
 	u32 most = how & 0xffff, msg = how >> 16; /* 1: in a msghdr, 2: in a mmsghdr */
 	if (!s)
@@ -457,7 +457,7 @@ int on_call(struct sys_exit_ctx *ctx)
 		if (w.cg)
 			opens = p ? p->opens : 0;
 		if (ret < 0) {
-			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(s, arg(args, d->path), ret))
+			if (!(opens & 8) || (e->flags & O_PATH) || d->path == NOTHING || !refused(arg(args, d->path), ret))
 				goto filtered;
 			checked = false;
 		} else {
@@ -566,10 +566,10 @@ int on_call(struct sys_exit_ctx *ctx)
 			off = sockaddr(s, off, e, peer);
 	}
 	if (d->how & (HOW_DATA | HOW_MSG)) {
-		if (!message(e, sock, d->kind, c->data ? FEW : 1))
+		if (!message(sock, d->kind, c->data ? FEW : 1))
 			goto filtered;
 		if (c->data) {
-			e->data = put_data(s, off, arg(args, d->dir), ret, (c->data & 0xffff) | (d->how & HOW_MSG ? (d->how & HOW_DATA ? 2 : 1) : 0) << 16);
+			e->data = put_data(off, arg(args, d->dir), ret, (c->data & 0xffff) | (d->how & HOW_MSG ? (d->how & HOW_DATA ? 2 : 1) : 0) << 16);
 			off += e->data;
 		}
 	}
