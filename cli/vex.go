@@ -183,7 +183,7 @@ func (a *app) unheard(ctx context.Context, r *sekisho.Report, set *vex.Set, ref 
 		}
 	}
 	if heard < 0 {
-		set.Problems = append(set.Problems, sekisho.Problem{Path: "--vex-attached", Message: fmt.Sprintf("not heard: %d documents signed by nobody in --trust", -heard)})
+		set.Problems = append(set.Problems, sekisho.Problem{Path: "--vex-attached", Message: fmt.Sprintf("not heard: documents signed by nobody in --trust: %d", -heard)})
 	}
 	return nil
 }

@@ -71,8 +71,9 @@ func (p *Printer) Keys() []string {
 }
 
 // Text returns the text of a key with its placeholders filled from pairs of
-// name and value: Text("scan.done", "packages", 12). A missing key is
-// returned as it is, so that it is seen.
+// name and value: Text("scan.done", "packages", 12). {packages:package|packages}
+// is the first word for one and the second for any other number. A missing key
+// is returned as it is, so that it is seen.
 func (p *Printer) Text(key string, pairs ...any) string {
 	text, ok := p.texts[key]
 	if !ok {
@@ -83,9 +84,27 @@ func (p *Printer) Text(key string, pairs ...any) string {
 	}
 	list := make([]string, 0, len(pairs))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		list = append(list, "{"+fmt.Sprint(pairs[i])+"}", fmt.Sprint(pairs[i+1]))
+		name, value := fmt.Sprint(pairs[i]), fmt.Sprint(pairs[i+1])
+		text = number(text, name, value)
+		list = append(list, "{"+name+"}", value)
 	}
 	return strings.NewReplacer(list...).Replace(text)
+}
+
+// number chooses the words that go by the number of one placeholder.
+func number(text, name, value string) string {
+	for {
+		before, rest, ok := strings.Cut(text, "{"+name+":")
+		if !ok {
+			return text
+		}
+		words, after, _ := strings.Cut(rest, "}")
+		one, many, _ := strings.Cut(words, "|")
+		if value == "1" {
+			many = one
+		}
+		text = before + many + after
+	}
 }
 
 // FromLocale picks the language of a POSIX locale such as "ja_JP.UTF-8".

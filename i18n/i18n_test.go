@@ -3,6 +3,7 @@ package i18n_test
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"sekisho/i18n"
@@ -40,5 +41,11 @@ func TestText(t *testing.T) {
 	}
 	if got := p.Text("no.such.key"); got != "no.such.key" {
 		t.Errorf("a missing key should be seen, got %q", got)
+	}
+	en := i18n.New(i18n.English)
+	for n, want := range map[int]string{0: "0 reasons", 1: "1 reason", 2: "2 reasons", 11: "11 reasons"} {
+		if got := en.Text("cli.denied", "policy", "p", "count", n); !strings.HasSuffix(got, " "+want) {
+			t.Errorf("want %q at the end of %q", want, got)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func (e *enforcer) said() string {
 func newEnforcer(t *testing.T, settings string) *enforcer {
 	t.Helper()
 	e := &enforcer{t: t, dir: t.TempDir()}
-	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\n"+settings)
+	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\npin: false\n"+settings)
 	e.start()
 	t.Cleanup(func() {
 		e.stop()
@@ -236,7 +236,7 @@ func TestNodeProfile(t *testing.T) {
 	if mine != 1 {
 		t.Fatalf("%d profiles of one workload: %v", mine, names)
 	}
-	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\nmode: audit\n")
+	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\npin: false\nmode: audit\n")
 	e.start()
 	one := pods(admin, learned, "web-")[0].Metadata.Name
 	if out, err := admin.exec("admin", "/api/v1/namespaces/"+learned+"/pods/"+one+"/exec", "/bin/httpd", "-p", "9999", "-h", "/etc"); err != nil {

@@ -51,6 +51,7 @@ func Open(root, layout, state string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{root: root, dir: filepath.Join(root, layout)}
+	sweep(filepath.Dir(root))
 	for _, dir := range []string{s.dir, filepath.Join(s.dir, "maps"), filepath.Join(s.dir, "links")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("make a directory for pins: %w", err)
@@ -64,6 +65,25 @@ func Open(root, layout, state string) (*Store, error) {
 		_ = os.Symlink(state, filepath.Join(root, "state")) // kernels before 4.16 have none: it is for people
 	}
 	return s, nil
+}
+
+// sweep removes what is pinned for states that are gone, as after a test or an
+// uninstall: nobody can take it over, and all of it together slows the host.
+func sweep(shared string) {
+	if filepath.Base(shared) != "sekisho" {
+		return // not a directory of our own
+	}
+	entries, _ := os.ReadDir(shared)
+	for _, e := range entries {
+		dir := filepath.Join(shared, e.Name())
+		state, err := os.Readlink(filepath.Join(dir, "state"))
+		if err != nil {
+			continue
+		}
+		if _, err := os.Stat(state); errors.Is(err, os.ErrNotExist) && Abandoned(dir) {
+			_, _ = Remove(dir)
+		}
+	}
 }
 
 func hold(root string) (*os.File, error) {
