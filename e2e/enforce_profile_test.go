@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 
 	"sekisho/enforce"
 	"sekisho/enforce/profile"
+	"sekisho/enforce/sensor"
 )
 
 // guardedImage is an image of its own name, so that nothing else on this host comes
@@ -142,6 +144,65 @@ func TestProfileEnforced(t *testing.T) {
 		}
 		return false
 	})
+}
+
+// TestProfileOutlives holds that what a profile stops is stopped while no
+// enforcer runs, also in a container that starts again meanwhile, and that the
+// next one tells it.
+func TestProfileOutlives(t *testing.T) {
+	s := newStage(t)
+	must(t, engine(s.env, "tag", "actors:1.0", guardedImage))
+	wires(t, s)
+	dir := filepath.Join("/sys/fs/bpf", fmt.Sprintf("sekisho-profile-%d", os.Getpid()))
+	t.Cleanup(func() {
+		if _, err := sensor.Unpin(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	e := startEnforcer(t, s.env, "mode: audit\nrules: {builtin: false}\nworkloads: [{image: \""+guardedImage+"\", mode: enforce}]\n")
+	e.stop()
+	config, err := os.ReadFile(e.config)
+	must(t, err)
+	must(t, os.WriteFile(e.config, bytes.Replace(config, []byte("pin: false"), []byte("pin: "+dir), 1), 0o600))
+	p := &profile.Profile{Name: "outlives", Workload: "image:" + guardedImage, Mode: profile.Enforce, Processes: []profile.Process{{Path: "/bin/busybox"}, {Path: "/bin/actor"}},
+		Connections: []profile.Connection{{To: "10.9.0.1:7000/tcp"}, {To: "a7.example:7000/tcp"}}, Writes: []profile.Write{{Path: "/data/**"}}}
+	must(t, enforce.WriteProfile(filepath.Join(e.dir, "profiles", "outlives.yaml"), p))
+	e.start(s.env)
+	for _, name := range []string{"stays", "again"} {
+		must(t, engine(s.env, "run", "-d", "--name", name, "--network=container:wires", guardedImage, "/bin/busybox", "sleep", "600"))
+		t.Cleanup(func() { must(t, engine(s.env, "rm", "-f", name)) })
+		eventually(t, name+" is under its profile", func() bool { return s.does(name, "dial tcp 10.9.0.2:7000") == "EPERM" })
+	}
+	e.stop()
+	must(t, engine(s.env, "restart", "-t", "0", "again"))
+	for _, name := range []string{"stays", "again"} {
+		for words, want := range map[string]string{"dial tcp 10.9.0.1:7000": "ok", "call a7.example:7000": "1", "dial tcp 10.9.0.2:7000": "EPERM", "call a8.example:7000": "0", "write /witness": "", "touch /lib64/x": ""} {
+			if got := s.does(name, words); got != want {
+				t.Errorf("%s, %s: %q, want %q", name, words, got, want)
+			}
+		}
+		if data, err := os.ReadFile(filepath.Join(s.upper(name), "witness")); err == nil && len(data) > 0 {
+			t.Errorf("%s: %q was written", name, data)
+		}
+	}
+	e.start(s.env)
+	for _, name := range []string{"stays", "again"} {
+		eventually(t, "what "+name+" tried is told", func() bool {
+			return slices.ContainsFunc(e.alerts(name), func(a enforce.Alert) bool { return a.What == "/witness" && a.Done == "killed" })
+		})
+		if got := s.does(name, "dial tcp 10.9.0.2:7000") + s.does(name, "call a7.example:7000"); got != "EPERM1" {
+			t.Errorf("%s, when the enforcer is back: %q", name, got)
+		}
+	}
+}
+
+// does lets a running container try something.
+func (s stage) does(name, words string) string {
+	s.t.Helper()
+	cmd := exec.Command("docker", append([]string{"exec", name, "/bin/actor"}, strings.Fields(words)...)...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.env["DOCKER_HOST"])
+	out, _ := cmd.Output()
+	return strings.TrimSpace(string(out))
 }
 
 // resolves holds that a name's address may be connected to as soon as the

@@ -501,8 +501,10 @@ __attribute__((noinline)) int climb(u32 cpu)
 
 		s->pos = BUF_PATH - 1;
 		if (len > 1 && len < 256) {
-			s->pos = BUF_PATH - 1 - (len & 255);
-			bpf_probe_read_kernel(&s->walk[(s->pos + 1) & (BUF_PATH - 1)], len & 255, G(d, d_name.name));
+			OPAQUE(len); /* 5.10's verifier has to see the bound */
+			len &= 255;
+			s->pos = BUF_PATH - 1 - len;
+			bpf_probe_read_kernel(&s->walk[(s->pos + 1) & (BUF_PATH - 1)], len, G(d, d_name.name));
 		}
 		s->walk[s->pos & (BUF_PATH - 1)] = '/';
 	}

@@ -490,6 +490,8 @@ int on_dns(struct __sk_buff *skb)
 	ADD(n, seen);
 	w.cgroup = bpf_skb_cgroup_id(skb);
 	w.cg = bpf_map_lookup_elem(&cgroups, &w.cgroup);
+	if (!w.cg && c->v1)
+		owned(&w, bpf_get_socket_cookie(skb));
 	p = policy_of(&w);
 	if (stopping(c, &w, p, M_DENY_CONNECT))
 		named(skb, a, w.cg, at, proto);

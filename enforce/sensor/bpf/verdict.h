@@ -191,6 +191,54 @@ INLINE bool path_known(struct scratch *s, u32 rules, u8 kind, u32 pos, u32 name)
 	return v->level != LEVEL_ONE || !name || v->length == BUF_PATH - pos - name;
 }
 
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_PATH 010000000
+#define FMODE_WRITE 2
+
+/* Whoever can refuse an open before it happens asks writable, walks the path
+ * from the root of the mounts, and asks unknown, as those who kill do. */
+
+/* writable says whether a file was opened to write what a profile speaks of:
+ * its content, not a terminal, a pipe or a device of characters. */
+INLINE bool writable(struct file *f, u64 flags)
+{
+	u32 kind = L(f, f_inode, i_mode) & S_IFMT;
+
+	if (!(L(f, f_mode) & FMODE_WRITE) && !(flags & (O_CREAT | O_TRUNC)))
+		return false;
+	return !(flags & O_PATH) && (kind == S_IFREG || kind == S_IFBLK || kind == S_IFDIR);
+}
+
+/* proc_own says whether a path is one of a process in /proc, but for its memory:
+ * they have numbers, and the kernel guards them. */
+INLINE bool proc_own(struct scratch *s, struct dentry *d, u32 pos)
+{
+	char name[4] = {};
+	u8 digit;
+
+	pos &= BUF_PATH - 1;
+	if (L(d, d_sb, s_magic) != PROC_SUPER_MAGIC || pos > BUF_PATH - 8)
+		return false;
+	digit = s->walk[(pos + 6) & (BUF_PATH - 1)];
+	bpf_probe_read_kernel(name, 4, L(d, d_name.name));
+	return digit >= '0' && digit <= '9' && !(name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && !name[3]);
+}
+
+/* unknown says whether a file that was opened to write, and whose path was
+ * walked, is none of the places that the profile has. */
+static __attribute__((noinline, unused)) bool unknown(struct scratch *s, struct file *f, u32 rules, u32 pos)
+{
+	struct dentry *d = L(f, f_path.dentry);
+	struct vfsmount *m = L(f, f_path.mnt);
+	u32 name = L(d, d_name.len);
+
+	if (L(m, mnt_root) == d)
+		name = 0; /* a file that is mounted has the name of its place */
+	return !path_known(s, rules, PATH_WRITE, pos, name) && !proc_own(s, d, pos);
+}
+
 /* foreign says whether a task runs a file that its own mounts do not have, as
  * a container's runtime does before it becomes the container's program. */
 INLINE bool foreign(struct task_struct *t)
