@@ -5,6 +5,7 @@
 # make docker   fetches a newer Docker engine, over which tests run too (60 MB, once)
 # make kubernetes tries the gate on a real kube-apiserver, which it builds once
 # make node     tries the gates and the enforcer on a real node (kubelet, containerd 2), which it builds once
+# make attacks   holds the enforcer against real attacks and ordinary life, in containers (as root)
 # make containerd tries the gates of a node in containerd 2, which it builds
 # make kernels  boots kernels of Debian in virtual machines and tries the
 #               enforcer there; FILTER is a part of the matrix, as 6.1/amd64/v2
@@ -19,7 +20,7 @@ LDFLAGS  ?= -s -w
 FUZZTIME ?= 10s
 export CGO_ENABLED = 0
 
-.PHONY: build demo test docker cosign kubernetes kubernetes-bench node node-built containerd kernels bench accuracy fuzz cross clean
+.PHONY: build demo test docker cosign kubernetes kubernetes-bench node node-built attacks containerd kernels bench accuracy fuzz cross clean
 
 build:
 	$(GO) build $(GOFLAGS) -ldflags '$(LDFLAGS)' -o sekisho ./cmd/sekisho
@@ -48,6 +49,10 @@ kubernetes-bench:
 
 node-built: # does its binary lie in the cache?
 	@cd e2e/kubernetes && SEKISHO_NODE_BUILT=1 $(GO) test -tags node -count 1 -run '^$$' . >/dev/null
+
+attacks: # apart from the other tests, whose enforcers stop what these let happen
+	$(GO) vet -tags attacks ./e2e/attacks
+	$(GO) test -tags attacks -timeout 15m -count 1 ./e2e/attacks
 
 containerd:
 	cd e2e/containerd && $(GO) vet ./... && $(GO) test -timeout 25m -count 1 .

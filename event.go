@@ -86,6 +86,7 @@ type Event struct {
 	Target int        `json:"target,omitempty"` // pid
 	Digest Digest     `json:"digest,omitempty"` // of an executable's content
 	Net    *EventConn `json:"net,omitempty"`
+	Made   bool       `json:"made,omitempty"`   // an open made the file
 	Compat bool       `json:"compat,omitempty"` // by a system call of 32 bits: the hooks of calls do not see such
 }
 

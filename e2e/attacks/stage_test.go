@@ -1,4 +1,4 @@
-//go:build linux
+//go:build linux && attacks
 
 package attacks_test
 

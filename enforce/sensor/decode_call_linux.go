@@ -27,7 +27,7 @@ func (s *Sensor) call(x *callEvent, rest []byte, f func(*sekisho.Event)) {
 	second, rest := cut(rest, x.Path2)
 	data, _ := cut(rest, x.Data)
 	e.File, e.Flags, e.Mode, e.UID, e.GID, e.Number, e.Target = int(x.File), x.Flags, x.Mode, x.EUID, x.EGID, int64(x.Number), int(x.Target)
-	e.Origin = origin(x.Origin)
+	e.Origin, e.Made = origin(x.Origin), x.Made != 0
 	e.Path, e.Other = absolute(base, first), absolute(base2, second)
 	if e.Kind == sekisho.EventOpen && h.Result >= 0 {
 		first, e.Other = second, "" // the text; the path is that of the file

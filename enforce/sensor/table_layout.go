@@ -56,7 +56,7 @@ type callEvent struct {
 	File, Target                                int32
 	Family, Type, Protocol, LPort, RPort, State uint16
 	Local, Remote                               [16]byte
-	Origin, _, _, _                             uint8
+	Origin, Made, _, _                          uint8
 	Base, Path, Base2, Path2, Data              uint32
 }
 

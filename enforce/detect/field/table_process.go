@@ -68,6 +68,7 @@ func flagFields() []Field {
 		{Name: "sekisho.parent.host", Type: Bool, Get: number(1, func(_ *Context, p *sekisho.Process) (int64, bool) { return bit(p.Container == ""), true })},
 		{Name: "sekisho.file.origin", Get: func(x *Context, _ Arg, v *Value) bool { v.S = x.Event.Origin; return v.S != "" }},
 		{Name: "sekisho.stdio.sockets", Type: Number, Get: number(0, func(_ *Context, p *sekisho.Process) (int64, bool) { return int64(p.Sockets & 7), true })},
+		{Name: "sekisho.file.made", Type: Bool, Get: func(x *Context, _ Arg, v *Value) bool { v.N = bit(x.Event.Made); return true }},
 		{Name: "sekisho.compat", Type: Bool, Get: func(x *Context, _ Arg, v *Value) bool { v.N = bit(x.Event.Compat); return true }},
 		{Name: "sekisho.number", Type: Number, Get: func(x *Context, _ Arg, v *Value) bool { v.N = x.Event.Number; return true }},
 		{Name: "sekisho.parent.dialed", Type: Bool, Kinds: of(sekisho.EventExec), Get: func(x *Context, _ Arg, v *Value) bool { v.N = bit(x.Dialed); return true }},

@@ -79,7 +79,7 @@ struct call_event {
 	s32 fd, target;
 	u16 family, type, protocol, lport, rport, state;
 	u8 local[16], remote[16];
-	u8 origin, pad1, pad2, pad3;
+	u8 origin, made, pad2, pad3; /* made: the open made the file */
 	u32 base, path, base2, path2, data; /* lengths */
 };
 

@@ -234,6 +234,8 @@ INLINE bool open_wanted(u32 opens, u64 flags, struct scratch *s, struct file *f,
 	return (opens & 2) && (listed(s, L(f, f_path.dentry)) || notable(t, f));
 }
 
+#define FMODE_CREATED (1 << 20) /* since 4.19 */
+
 #define EPERM 1
 #define EACCES 13
 #define ELOOP 40
@@ -469,6 +471,7 @@ int on_call(struct sys_exit_ctx *ctx)
 		e->changed = facts.changed;
 		e->length = facts.length;
 		e->origin = facts.origin;
+		e->made = (L(f, f_mode) & FMODE_CREATED) != 0;
 		if (w.cg) /* whatever it took for its root: as the container sees it */
 			at.rootd = NULL, at.rootm = NULL;
 		if (!checked)
