@@ -99,6 +99,7 @@ func (h *hose) told(tb testing.TB) (handed, lost uint64) {
 // plugged is a sensor as the enforcer sees it.
 type plugged struct{ *Sensor }
 
+func (plugged) Expect([]string)                                         {}
 func (plugged) Forbid(*sekisho.Container, enforce.Orders) error         { return nil }
 func (plugged) Counts() (map[string]enforce.Count, error)               { return nil, nil }
 func (p plugged) Run(ctx context.Context, f func(*sekisho.Event)) error { return p.Sensor.Run(ctx, f) }
