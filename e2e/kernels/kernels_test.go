@@ -191,7 +191,7 @@ func events(t *testing.T, r release, cgroup string, s session) {
 		t.Errorf("the first program: %+v", *first.Process)
 	}
 	for _, e := range list {
-		if e.Container == nil || e.Container.Name != "events" || e.Container.Image != "registry.example/app:1" || e.Container.Workload.Name != "web-0" {
+		if e.Container == nil || e.Container.Name != "events" || e.Container.Image != "registry.example/app:1" || !strings.HasPrefix(e.Container.Workload.Name, "web") {
 			t.Fatalf("whose is %+v: %+v", e, e.Container)
 		}
 	}
