@@ -139,8 +139,12 @@ func (t *Tracker) hosts(proc string) bool {
 	if err != nil {
 		return false
 	}
-	first, err := os.Readlink(filepath.Join("/", t.o.Root, "proc/1/ns/mnt"))
-	return err == nil && own == first
+	for _, pid := range []string{"1", "2"} { // the kernel's threads are the host's too, where the first process may not be looked at
+		if first, err := os.Readlink(filepath.Join("/", t.o.Root, "proc", pid, "ns/mnt")); err == nil {
+			return own == first
+		}
+	}
+	return false
 }
 
 // shims finds the bundles of running containers: a shim's working directory
