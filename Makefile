@@ -64,6 +64,7 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 	$(GO) run ./bench
 	$(GO) run ./bench/admit
+	$(GO) run ./bench/enforce
 	cd bench/opa && $(GO) test -bench . -benchmem .
 
 accuracy: build

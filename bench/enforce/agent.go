@@ -182,7 +182,7 @@ func nginx(w *work, r *worked) error {
 		return err
 	}
 	server := exec.Command("nginx", "-c", conf)
-	server.Stderr = os.Stderr
+	server.Stderr, server.SysProcAttr = os.Stderr, &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := server.Start(); err != nil {
 		return err
 	}

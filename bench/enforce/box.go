@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// boxImage is what the containers call their image.
+const boxImage = "bench/box:1"
+
 // boxes are containers that runc runs, without an engine. Their image is the
 // host's own file system below a layer in memory.
 type boxes struct {
@@ -54,7 +57,7 @@ func spec(id string, args []string) any {
 		"process":     object{"args": args, "cwd": "/", "env": []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "user": object{"uid": 0, "gid": 0}, "capabilities": object{"bounding": caps, "effective": caps, "permitted": caps}},
 		"root":        object{"path": "rootfs"},
 		"hostname":    "box",
-		"annotations": object{"io.kubernetes.cri.container-name": "box-" + id[:8], "io.kubernetes.cri.image-name": "bench/box:1"},
+		"annotations": object{"io.kubernetes.cri.container-name": "box-" + id[:8], "io.kubernetes.cri.image-name": boxImage},
 		"mounts": []object{
 			{"destination": "/proc", "type": "proc", "source": "proc"},
 			{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},

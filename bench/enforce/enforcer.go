@@ -30,14 +30,15 @@ type enforcer struct {
 	ended chan error
 }
 
-// start runs the enforcer, in mode audit, and waits until it sees.
+// start runs the enforcer, in mode audit, and waits until it sees. Containers of
+// others on this host are left out; nothing of it outlives it.
 func (o options) start(ctx context.Context, more string) (*enforcer, error) {
 	dir, err := os.MkdirTemp(o.dir, "enforcer-")
 	if err != nil {
 		return nil, err
 	}
 	e := &enforcer{o: o, dir: dir, conf: filepath.Join(dir, "enforce.yaml"), ended: make(chan error, 1)}
-	text := fmt.Sprintf("mode: audit\npin: false\nstate: %[1]s/state\nprofiles: %[1]s/profiles\naudit: %[1]s/audit\n%[2]s", dir, more)
+	text := fmt.Sprintf("mode: audit\npin: false\nstate: %[1]s/state\nprofiles: %[1]s/profiles\naudit: %[1]s/audit\nworkloads: [{image: %[3]q, mode: audit}, {image: \"*\", ignore: true}]\n%[2]s", dir, more, boxImage)
 	if err := os.WriteFile(e.conf, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ package detect
 import (
 	"embed"
 	"fmt"
-	"hash/maphash"
 	"io/fs"
 	"path"
 	"regexp"
@@ -241,7 +240,7 @@ type Matcher struct {
 
 // NewMatcher returns a matcher; users may be nil.
 func (s *Set) NewMatcher(users field.Users, host string) *Matcher {
-	return &Matcher{set: s, m: s.program.NewMatcher(users, host), scans: &scans{seed: maphash.MakeSeed()}}
+	return &Matcher{set: s, m: s.program.NewMatcher(users, host), scans: newScans()}
 }
 
 // Match returns the indices in Rules of the rules that hold. The slice is valid

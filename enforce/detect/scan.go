@@ -1,9 +1,9 @@
 package detect
 
 import (
+	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
-	"net/netip"
 	"time"
 
 	"sekisho"
@@ -16,9 +16,11 @@ const (
 
 // scans counts, within a minute, how many ports of a host a container connects
 // to, and how many hosts a program connects to at one port. It allocates
-// nothing; counts are a little low, never high.
+// nothing; counts are a little low, never high. Its hashes have a key, so that
+// nobody can choose hosts or ports that count as one.
 type scans struct {
 	seed  maphash.Seed
+	keys  [2]uint64
 	table [scanEntries]scan
 	dials [scanEntries]dial
 }
@@ -29,6 +31,20 @@ type dial struct {
 	at      time.Time
 }
 
+func newScans() *scans {
+	s := &scans{seed: maphash.MakeSeed()}
+	for i := range s.keys {
+		s.keys[i] = maphash.Comparable(s.seed, i) | 1
+	}
+	return s
+}
+
+// mix folds two numbers into one by a multiplication of 128 bits.
+func (s *scans) mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^s.keys[0], b^s.keys[1])
+	return hi ^ lo
+}
+
 // scan is one count: of different things, each of which sets a bit.
 type scan struct {
 	key   uint64
@@ -36,29 +52,22 @@ type scan struct {
 	seen  [8]uint64
 }
 
-// target is what a count is of.
-type target struct {
-	container, program string
-	host               netip.Addr
-	port               uint16
-}
-
 // observe counts a connection and returns the counts that it belongs to.
 func (s *scans) observe(e *sekisho.Event) (ports, hosts int64) {
-	if e.Container == nil || e.Net == nil || e.Net.Inbound || !e.Net.Remote.IsValid() || e.Kind != sekisho.EventConnect && e.Kind != sekisho.EventSend {
+	if e.Kind != sekisho.EventConnect && e.Kind != sekisho.EventSend || e.Container == nil || e.Net == nil || e.Net.Inbound || !e.Net.Remote.IsValid() {
 		return 0, 0
 	}
-	host, port := e.Net.Remote.Addr(), e.Net.Remote.Port()
-	if p := e.Process; p != nil && !host.IsLoopback() {
+	if p := e.Process; p != nil && !e.Net.Remote.Addr().IsLoopback() {
 		*s.dial(p.ID) = dial{p.ID, e.Time}
 	}
-	id := e.Container.ID
-	ports = s.count(e.Time, target{container: id, host: host}, target{port: port})
-	t := target{container: id, port: port}
+	address, port := e.Net.Remote.Addr().As16(), s.mix(uint64(e.Net.Remote.Port()), 1)
+	host := s.mix(binary.LittleEndian.Uint64(address[:8]), s.mix(binary.LittleEndian.Uint64(address[8:]), 2))
+	of := maphash.String(s.seed, e.Container.ID)
+	ports = s.count(e.Time, s.mix(of, host), port)
 	if e.Process != nil {
-		t.program = e.Process.Path
+		of ^= maphash.String(s.seed, e.Process.Path)
 	}
-	return ports, s.count(e.Time, t, target{host: host})
+	return ports, s.count(e.Time, s.mix(of, port), host)
 }
 
 // dial is where a process's last connection stands; the low bits of an
@@ -76,13 +85,13 @@ func (s *scans) dialed(e *sekisho.Event) bool {
 	return d.process == id && id != 0 && e.Time.Sub(d.at) < scanWindow
 }
 
-func (s *scans) count(now time.Time, of, thing target) (n int64) {
-	key := maphash.Comparable(s.seed, of)
+// count notes a thing below a key, and returns how many there are.
+func (s *scans) count(now time.Time, key, thing uint64) (n int64) {
 	x := &s.table[key%scanEntries]
 	if x.key != key || now.Sub(x.start) > scanWindow || now.Before(x.start) {
 		*x = scan{key: key, start: now}
 	}
-	bit := maphash.Comparable(s.seed, thing) % (64 * uint64(len(x.seen)))
+	bit := thing % (64 * uint64(len(x.seen)))
 	x.seen[bit/64] |= 1 << (bit % 64)
 	for _, w := range x.seen {
 		n += int64(bits.OnesCount64(w))

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"sekisho"
@@ -83,6 +84,7 @@ func Open(o Options) (*Kernel, error) {
 			k.features["polite denial"] = sensor.OK
 		}
 	}
+	k.prefer()
 	return k, nil
 }
 
@@ -184,6 +186,27 @@ func (k *Kernel) markMounts(ctx context.Context) {
 			_ = k.guard.Mounts(m.c, m.pid) // a mount that cannot be marked is the killer's
 		}
 	}
+}
+
+// niceness of the enforcer's threads: a container that takes all processors
+// must not keep the reader from emptying the kernel's ring.
+const niceness = -10
+
+// prefer puts this process before ordinary work. Threads that are made later
+// follow the one that made them.
+func (k *Kernel) prefer() {
+	tasks, _ := filepath.Glob("/proc/self/task/*")
+	for _, t := range tasks {
+		tid, err := strconv.Atoi(filepath.Base(t))
+		if err != nil {
+			continue
+		}
+		if err := syscall.Setpriority(syscall.PRIO_PROCESS, tid, niceness); err != nil && !errors.Is(err, syscall.ESRCH) {
+			k.features["priority"] = sensor.NotSupported + ": " + err.Error()
+			return
+		}
+	}
+	k.features["priority"] = sensor.OK
 }
 
 // running tells of containers that run already, as if they began now.

@@ -2,6 +2,7 @@ package program
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,7 @@ const (
 type group struct {
 	slot  int
 	form  form
+	many  bool     // the slot has several values
 	width int      // words in a row
 	rows  []uint64 // of all classes
 	exact map[string]int32
@@ -44,8 +46,28 @@ const (
 type branch struct {
 	label string
 	class int32
-	first string  // first bytes of the children, sorted
-	kids  []int32 // the children
+	first string      // first bytes of the children, sorted
+	kids  []int32     // the children
+	table *[256]int16 // of many children: the child of a byte, 0 for none
+}
+
+// fewKids is how many children are looked through faster than a table is read.
+const fewKids = 2
+
+// kid returns the child for a byte, nil when there is none.
+func (g *group) kid(at *branch, c byte) *branch {
+	if at.table != nil {
+		if i := at.table[c]; i != 0 {
+			return &g.tree[i]
+		}
+		return nil
+	}
+	for i := range len(at.first) {
+		if at.first[i] == c {
+			return &g.tree[at.kids[i]]
+		}
+	}
+	return nil
 }
 
 func newGroup(slot int, f form) *group { return &group{slot: slot, form: f, keys: map[string][]int{}} }
@@ -151,6 +173,14 @@ func (g *group) grow(at int, keys []string, depth int, above []uint64, row func(
 		keys = keys[n:]
 	}
 	g.tree[at].first = string(first)
+	if len(first) <= fewKids || len(g.tree) > math.MaxInt16 {
+		return
+	}
+	table := &[256]int16{}
+	for i, c := range first {
+		table[c] = int16(g.tree[at].kids[i])
+	}
+	g.tree[at].table = table
 }
 
 func (g *group) byteAt(key string, i int) byte {
@@ -211,12 +241,7 @@ func (g *group) find(s string) int32 {
 	at := &g.tree[0]
 	class := at.class
 	for s != "" {
-		i := strings.IndexByte(at.first, s[0])
-		if i < 0 {
-			return class
-		}
-		at = &g.tree[at.kids[i]]
-		if !strings.HasPrefix(s, at.label) {
+		if at = g.kid(at, s[0]); at == nil || !strings.HasPrefix(s, at.label) {
 			return class
 		}
 		s, class = s[len(at.label):], at.class
@@ -228,12 +253,7 @@ func (g *group) fromBack(s string) int32 {
 	at := &g.tree[0]
 	class := at.class
 	for s != "" {
-		i := strings.IndexByte(at.first, s[len(s)-1])
-		if i < 0 {
-			return class
-		}
-		at = &g.tree[at.kids[i]]
-		if !strings.HasSuffix(s, at.label) {
+		if at = g.kid(at, s[len(s)-1]); at == nil || !strings.HasSuffix(s, at.label) {
 			return class
 		}
 		s, class = s[:len(s)-len(at.label)], at.class

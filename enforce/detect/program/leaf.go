@@ -40,12 +40,14 @@ type leaf struct {
 	op     op
 	typ    field.Type
 	negate bool // != : the field is there, and nothing is equal
+	many   bool // the slot has several values
 	every  bool // allof: all values of the right side must match
 	values []field.Value
 	nets   []netip.Prefix
 	regex  []*regexp.Regexp
-	right  int // slot, or -1
-	group  int // or -1
+	fixed  [][2]string // of patterns: how whatever matches begins and ends
+	right  int         // slot, or -1
+	group  int         // or -1
 	bit    int
 	cost   int
 }
@@ -147,7 +149,7 @@ func (b *builder) leaf(n *cond.Node) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	l := leaf{slot: left, right: -1, group: -1, typ: b.slots[left].typ, every: n.Modify == "allof"}
+	l := leaf{slot: left, many: b.slots[left].many, right: -1, group: -1, typ: b.slots[left].typ, every: n.Modify == "allof"}
 	if f := b.slots[left].field; f != nil && f.Never {
 		// Of no type: any comparison of it is well-formed, and never holds.
 		n = &cond.Node{Cmp: "exists", Left: n.Left}
@@ -273,6 +275,9 @@ func (l *leaf) textual(n *cond.Node, text string) error {
 		l.regex = append(l.regex, re)
 	}
 	l.values = append(l.values, field.Value{S: text})
+	if l.op == opGlob || l.op == opPath {
+		l.fixed = append(l.fixed, fixed(l.op, text))
+	}
 	return nil
 }
 
@@ -304,6 +309,7 @@ func (b *builder) join(l *leaf, values []string) {
 	if !ok {
 		b.groups = append(b.groups, newGroup(l.slot, f))
 		id = len(b.groups) - 1
+		b.groups[id].many = l.many
 		b.groupIDs[key] = id
 	}
 	texts := make([]string, len(l.values))

@@ -152,16 +152,14 @@ func (m *Matcher) slot(i int) bool {
 	if v := m.have[i]; v != open {
 		return v == yes
 	}
-	s := &m.p.slots[i]
 	var ok bool
-	switch {
-	case s.call != "":
+	if g := &m.p.gets[i]; g.get != nil {
+		ok = g.get(&m.Context, g.arg, &m.vals[i])
+	} else if s := &m.p.slots[i]; s.call != "" {
 		ok = m.call(i, s)
-	case s.many:
+	} else {
 		m.lists[i] = s.field.List(&m.Context, s.arg, m.lists[i][:0])
 		ok = len(m.lists[i]) > 0
-	default:
-		ok = s.field.Get(&m.Context, s.arg, &m.vals[i])
 	}
 	m.have[i] = truth(ok)
 	return ok
@@ -179,7 +177,7 @@ func (m *Matcher) class(i int) int32 {
 	case !m.slot(g.slot):
 	case g.form == formInside:
 		c = m.look(g, i)
-	case m.p.slots[g.slot].many:
+	case g.many:
 		c = classNone
 		clear(m.rows[i])
 		for j := range m.lists[g.slot] {
@@ -199,7 +197,7 @@ func (m *Matcher) class(i int) int32 {
 func (m *Matcher) look(g *group, i int) int32 {
 	clear(m.rows[i])
 	some := false
-	if m.p.slots[g.slot].many {
+	if g.many {
 		for j := range m.lists[g.slot] {
 			some = g.in.find(m.lists[g.slot][j].S, m.rows[i]) || some
 		}
@@ -228,7 +226,7 @@ func (m *Matcher) leaf(l *leaf) bool {
 		if c == classMissing {
 			return false
 		}
-		if g := m.p.groups[l.group]; g.form == formInside || m.p.slots[l.slot].many {
+		if g := m.p.groups[l.group]; g.form == formInside || l.many {
 			return m.rows[l.group][l.bit/64]&(1<<(l.bit%64)) != 0
 		}
 		return m.p.groups[l.group].holds(c, l.bit) != l.negate
@@ -242,11 +240,10 @@ func (m *Matcher) leaf(l *leaf) bool {
 	if l.right >= 0 {
 		return m.fields(l)
 	}
-	s := &m.p.slots[l.slot]
-	if !s.many {
+	if !l.many {
 		return l.test(&m.vals[l.slot]) != l.negate
 	}
-	return m.several(l, s)
+	return m.several(l, &m.p.slots[l.slot])
 }
 
 // several compares a field of many values: one of them must hold, but of the

@@ -135,6 +135,45 @@ func pathMatch(pattern, path string) bool {
 	}
 }
 
+// fixed are the parts of a pattern before its first and, for glob, after its
+// last special byte: nearly all texts are told apart by them. A path's part is
+// empty where nothing can be said of it.
+func fixed(op op, pattern string) (parts [2]string) {
+	const special = "*?[]\\"
+	first := strings.IndexAny(pattern, special)
+	if op == opGlob {
+		if first < 0 {
+			return [2]string{pattern, ""}
+		}
+		return [2]string{pattern[:first], pattern[strings.LastIndexAny(pattern, special)+1:]}
+	}
+	if first >= 0 {
+		pattern = pattern[:first]
+	} else {
+		pattern = strings.TrimRight(pattern, "/")
+	}
+	if !strings.HasPrefix(pattern, "/") || strings.Contains(pattern, "//") {
+		return parts
+	}
+	return [2]string{pattern, ""}
+}
+
+// begins says whether a path may begin so. One with slashes too many may.
+func begins(path, head string) bool {
+	if head == "" || path == "" || path[0] != '/' {
+		return true
+	}
+	for i := range len(head) {
+		if i == len(path) {
+			return false
+		}
+		if path[i] != head[i] {
+			return path[i] == '/'
+		}
+	}
+	return true
+}
+
 func component(s string) (first, rest string) {
 	if i := strings.IndexByte(s, '/'); i >= 0 {
 		return s[:i], s[i:]
@@ -173,11 +212,11 @@ func (l *leaf) one(v *field.Value, i int) bool {
 	case opSuffix:
 		return strings.HasSuffix(v.S, w.S)
 	case opGlob:
-		return glob(w.S, v.S, false)
+		return strings.HasPrefix(v.S, l.fixed[i][0]) && strings.HasSuffix(v.S, l.fixed[i][1]) && glob(w.S, v.S, false)
 	case opGlobFold:
 		return glob(w.S, v.S, true)
 	case opPath:
-		return pathMatch(w.S, v.S)
+		return begins(v.S, l.fixed[i][0]) && pathMatch(w.S, v.S)
 	case opRegex:
 		return l.regex[i].MatchString(v.S)
 	}

@@ -27,11 +27,18 @@ type Rule struct {
 type Program struct {
 	types    *field.Types
 	slots    []slot
+	gets     []getter // of slots that are a field of one value
 	leaves   []leaf
 	groups   []*group
 	rules    int
 	byType   []*graph // by index of the type; nil when no rule can hold
 	maxNodes int
+}
+
+// getter is what evaluating needs of a slot, close together in memory.
+type getter struct {
+	get func(*field.Context, field.Arg, *field.Value) bool
+	arg field.Arg
 }
 
 // Note is something that the author of a rule should know.
@@ -47,6 +54,12 @@ func Compile(rules []Rule, table field.Table, types *field.Types) (*Program, []N
 	p := &Program{types: types, slots: b.slots, leaves: b.leaves, groups: b.groups, rules: len(rules)}
 	for _, g := range p.groups {
 		g.build()
+	}
+	p.gets = make([]getter, len(p.slots))
+	for i, s := range p.slots {
+		if s.call == "" && !s.many {
+			p.gets[i] = getter{s.field.Get, s.arg}
+		}
 	}
 	for i, e := range types.List() {
 		p.byType = append(p.byType, p.compile(trees, e))
