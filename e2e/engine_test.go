@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -116,6 +117,7 @@ func startDocker(t *testing.T, dir string, args ...string) map[string]string {
 		must(t, os.WriteFile(config, []byte(daemonJSON("")), 0o600))
 	}
 	env := map[string]string{"DOCKER_HOST": "unix://" + dir + "/d.sock"}
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", dir+"/exec/netns/default").Run() }) // an engine leaves it when it ends
 	start(t, func() bool { return engine(env, "info") == nil }, "dockerd", append([]string{"--config-file", config, "--host", env["DOCKER_HOST"], "--data-root", dir + "/data", "--exec-root", dir + "/exec",
 		"--pidfile", dir + "/pid", "--iptables=false", "--ip6tables=false", "--bridge=none"}, args...)...)
 	return env

@@ -187,6 +187,7 @@ func (s *stage) startEngine() error {
 		}
 		cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
+		_ = syscall.Unmount(s.dir+"/exec/netns/default", syscall.MNT_DETACH) // an engine leaves it when it ends
 	})
 	deadline := time.Now().Add(time.Minute)
 	for {
