@@ -117,6 +117,12 @@ func conn(kind sekisho.EventKind, protocol, remote, line string, mods ...mod) *s
 		if r.Addr().Is6() {
 			local = netip.MustParseAddrPort("[fd00::3]:40000")
 		}
+		if kind == sekisho.EventConnect { // told before the kernel chose one
+			local = netip.MustParseAddrPort("0.0.0.0:0")
+			if r.Addr().Is6() {
+				local = netip.MustParseAddrPort("[::]:0")
+			}
+		}
 		e.Net = &sekisho.EventConn{Protocol: protocol, Remote: r, Local: local, Inbound: kind == sekisho.EventAccept || kind == sekisho.EventReceive}
 	}}, mods...)...)
 }

@@ -62,6 +62,17 @@ func (t *tree) find(pid uint32, start uint64) *node {
 	return nil
 }
 
+// as is the process with the user and group that its thread has now: it may
+// have changed them since it started, as services do that begin as root.
+func (n *node) as(uid, gid uint32) *sekisho.Process {
+	if n.p.UID != uid || n.p.GID != gid {
+		p := *n.p // others hold the original
+		p.UID, p.GID, p.User = uid, gid, ""
+		n.p = &p
+	}
+	return n.p
+}
+
 // born is a process with its place in the tree.
 type born struct {
 	n node

@@ -7,7 +7,9 @@ import (
 	"sekisho"
 )
 
-// ends returns the client's and the server's end of the event's connection.
+// ends returns the client's and the server's end of the event's connection. A
+// client that connects has no address before the kernel chose one: 0.0.0.0:0 is
+// none, and rules that leave out what listens on 0.0.0.0 do not mean it.
 func ends(x *Context) (client, server netip.AddrPort, ok bool) {
 	e := x.Event
 	if e.Net == nil || !sockets().Has(e.Kind) {
@@ -19,7 +21,15 @@ func ends(x *Context) (client, server netip.AddrPort, ok bool) {
 	if e.Kind == sekisho.EventListen {
 		return netip.AddrPort{}, e.Net.Local, true
 	}
-	return e.Net.Local, e.Net.Remote, true
+	return chosen(e.Net.Local), e.Net.Remote, true
+}
+
+// chosen is an address, or none where it was not chosen yet.
+func chosen(a netip.AddrPort) netip.AddrPort {
+	if a.Port() == 0 && a.Addr().IsUnspecified() {
+		return netip.AddrPort{}
+	}
+	return a
 }
 
 // connName is client->server, or the address that listens, or the path of a
@@ -63,7 +73,8 @@ func serverSide(x *Context) (netip.AddrPort, bool) {
 }
 func localSide(x *Context) (netip.AddrPort, bool) {
 	_, _, ok := ends(x)
-	return net(x).Local, ok && net(x).Local.IsValid()
+	a := chosen(net(x).Local)
+	return a, ok && a.IsValid()
 }
 func remoteSide(x *Context) (netip.AddrPort, bool) {
 	_, _, ok := ends(x)

@@ -50,6 +50,8 @@ func TestFields(t *testing.T) {
 	out := conn(sekisho.EventConnect, "10.0.0.1:40000", "[2001:db8::1]:443")
 	in := conn(sekisho.EventAccept, "10.0.0.1:80", "192.0.2.1:5000")
 	listens := conn(sekisho.EventListen, "0.0.0.0:80", "")
+	unbound := conn(sekisho.EventConnect, "0.0.0.0:0", "192.0.2.1:443") // as it is when the call begins
+	memfd := &sekisho.Event{Kind: sekisho.EventExec, Process: &sekisho.Process{Path: "/memfd:runc_cloned:/proc/self/exe"}}
 	box := &sekisho.Container{ID: "0123456789abcdef", Name: "c", Image: "reg.example:5000/a/b:1.2@sha256:00", Mounts: []sekisho.Mount{{Source: "/proc", Destination: "/host/proc", Type: "bind"}}, Labels: map[string]string{"team": "x"},
 		Workload: sekisho.Workload{Platform: "kubernetes", Namespace: "ns", Pod: "p"}}
 	opened := &sekisho.Event{Kind: sekisho.EventOpen, Path: "/etc/ssl/x.pem", Raw: "../etc/ssl/x.pem", Flags: 0o1101, Mode: 0o640, Result: 5, File: 5, Container: box}
@@ -62,6 +64,7 @@ func TestFields(t *testing.T) {
 		{out, "fd.ip", "", []string{"10.0.0.1", "2001:db8::1"}}, {out, "fd.type", "", []string{"ipv6"}}, {out, "fd.typechar", "", []string{"6"}}, {out, "fd.is_server", "", []string{"false"}}, {out, "fd.directory", "", nil},
 		{in, "fd.sport", "", []string{"80"}}, {in, "fd.cip", "", []string{"192.0.2.1"}}, {in, "fd.name", "", []string{"192.0.2.1:5000->10.0.0.1:80"}}, {in, "fd.is_server", "", []string{"true"}},
 		{listens, "fd.name", "", []string{"0.0.0.0:80"}}, {listens, "fd.cip", "", nil}, {listens, "fd.port", "", []string{"80"}},
+		{unbound, "fd.ip", "", []string{"192.0.2.1"}}, {unbound, "fd.port", "", []string{"443"}}, {unbound, "fd.cip", "", nil}, {unbound, "fd.lport", "", nil}, {unbound, "fd.name", "", []string{"192.0.2.1:443"}}, {memfd, "proc.exepath", "", []string{"memfd:runc_cloned:/proc/self/exe"}},
 		{opened, "fd.directory", "", []string{"/etc/ssl"}}, {opened, "fd.filename", "", []string{"x.pem"}}, {opened, "fd.nameraw", "", []string{"../etc/ssl/x.pem"}}, {opened, "evt.arg.flags", "", []string{"O_WRONLY|O_CREAT|O_TRUNC"}}, {opened, "evt.arg", "mode", []string{"S_IRGRP|S_IWUSR|S_IRUSR"}},
 		{opened, "evt.is_open_write", "", []string{"true"}}, {opened, "evt.is_open_read", "", []string{"false"}}, {opened, "fd.num", "", []string{"5"}}, {opened, "fd.ip", "", nil}, {opened, "evt.type", "", []string{"openat"}},
 		{opened, "container.id", "", []string{"0123456789ab"}}, {opened, "container.image.repository", "", []string{"reg.example:5000/a/b"}}, {opened, "container.image.tag", "", []string{"1.2"}}, {opened, "container.mount.dest", "/proc*", []string{"/host/proc"}}, {opened, "container.mount.dest", "/var", []string{"N/A"}},

@@ -44,8 +44,16 @@ func number(up int, get func(*Context, *sekisho.Process) (int64, bool)) func(*Co
 	}
 }
 
-func name(_ *Context, p *sekisho.Process) (string, bool)    { return p.Name, p.Name != "" }
-func exePath(_ *Context, p *sekisho.Process) (string, bool) { return p.Path, p.Path != "" }
+func name(_ *Context, p *sekisho.Process) (string, bool) { return p.Name, p.Name != "" }
+
+// exePath is the program's path. The public rules write the name of a memfd
+// without what a path has around it.
+func exePath(_ *Context, p *sekisho.Process) (string, bool) {
+	if memfd(p.Path) {
+		return strings.TrimSuffix(strings.TrimPrefix(p.Path, "/"), " (deleted)"), true
+	}
+	return p.Path, p.Path != ""
+}
 
 // exe is the program's own name for itself, its first argument.
 func exe(_ *Context, p *sekisho.Process) (string, bool) {

@@ -421,6 +421,22 @@ __attribute__((noinline)) int spell(struct scratch *s)
 	return 0;
 }
 
+/* nameless writes what no directory holds: the root, or a memfd by its name. */
+INLINE u32 nameless(struct scratch *s)
+{
+	struct dentry *d = CAST(dentry, s->dentry);
+	u32 len = d->d_name.len, pos = BUF_PATH - 1;
+
+	if (s->dentry == (u64)d->d_parent && len > 1 && len < 256) {
+		OPAQUE(len);
+		len &= 255;
+		pos -= len;
+		bpf_probe_read_kernel(&s->walk[(pos + 1) & (BUF_PATH - 1)], len, (void *)d->d_name.name);
+	}
+	s->walk[pos & (BUF_PATH - 1)] = '/';
+	return pos;
+}
+
 /* walk writes the absolute path of a dentry on a mount, as one whose root is
  * root sees it, to the end of s->walk, and returns where it begins. */
 INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struct dentry *root, struct vfsmount *rootmnt)
@@ -434,7 +450,7 @@ INLINE u32 walk(struct scratch *s, struct dentry *at, struct vfsmount *on, struc
 	climb(s);
 	pos = BUF_PATH - 1;
 	if (s->count == 0) {
-		s->walk[BUF_PATH - 1] = '/';
+		pos = nameless(s);
 	} else {
 		pos = BUF_PATH - s->size;
 		s->pos = pos;
