@@ -97,6 +97,9 @@ func (s *Sensor) event(h *head) *sekisho.Event {
 // process finds the process of an event, or makes one of what the event tells.
 func (s *Sensor) process(h *head, c *sekisho.Container) *sekisho.Process {
 	if n := s.tree.find(h.PID, h.Start); n != nil {
+		if sekisho.EventKind(h.Kind) == sekisho.EventSetuid && h.Result >= 0 {
+			return n.p // who asked for it; the record tells who it is now
+		}
 		return n.as(h.UID, h.GID)
 	}
 	p := &sekisho.Process{ID: identity(h.Start, h.CPU), PID: int(h.PID), ParentPID: int(h.ParentPID), Name: s.comm(h.Comm[:]), UID: h.UID, GID: h.GID, LoginUID: 1<<32 - 1, Started: s.wall(h.Start)}

@@ -27,35 +27,41 @@ func next(t *testing.T, events <-chan *sekisho.Event) *sekisho.Event {
 }
 
 // TestUserOfNow holds that an event tells the user that its thread has, not
-// the one that the program began as.
+// the one that the program began as; what changed the user is by who it was.
 func TestUserOfNow(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	events := make(chan *sekisho.Event, 2)
-	s := opened(t, Options{Host: Policy{Kinds: []sekisho.EventKind{sekisho.EventMkdir}}}, func(e *sekisho.Event) {
-		if e.Kind == sekisho.EventMkdir && e.Path == dir {
+	events := make(chan *sekisho.Event, 4)
+	s := opened(t, Options{Host: Policy{Kinds: []sekisho.EventKind{sekisho.EventMkdir, sekisho.EventSetuid}}}, func(e *sekisho.Event) {
+		if e.Process != nil && e.Process.PID == os.Getpid() && (e.Kind == sekisho.EventSetuid || e.Path == dir) {
 			events <- e
 		}
 	})
 	s.shared().Self = 0 // this process makes the events itself
 	const nobody = 65534
-	failed := make(chan error, 1)
-	go func() { // the thread, which alone changes its user, ends with it
-		runtime.LockOSThread()
-		if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, nobody, nobody, nobody); err != 0 {
-			failed <- err
-			return
-		}
-		_ = unix.Mkdir(dir, 0o755) // it may not
-		failed <- nil
-	}()
-	if err := <-failed; err != nil {
+	keep := ^uintptr(0)
+	runtime.LockOSThread() // which alone changes its user
+	defer runtime.UnlockOSThread()
+	if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, keep, nobody, keep); err != 0 {
 		t.Fatal(err)
 	}
-	first := next(t, events)
+	refused := unix.Mkdir(dir, 0o755)
+	if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, keep, 0, keep); err != 0 {
+		t.Fatal(err)
+	}
+	if refused == nil {
+		t.Error("nobody may make directories here")
+	}
+	change, first, back := next(t, events), next(t, events), next(t, events)
 	if err := unix.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	second := next(t, events)
+	if back.Kind != sekisho.EventSetuid || back.UID != 0 || back.Process.UID != nobody {
+		t.Errorf("the change to user %d is by %d", back.UID, back.Process.UID)
+	}
+	if change.Kind != sekisho.EventSetuid || change.UID != nobody || change.Process.UID != 0 {
+		t.Errorf("the change to user %d is by %d", change.UID, change.Process.UID)
+	}
 	if first.Process.UID != nobody || second.Process.UID != 0 || first.Process.ID != second.Process.ID {
 		t.Errorf("users %d and %d of processes %d and %d", first.Process.UID, second.Process.UID, first.Process.ID, second.Process.ID)
 	}
