@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -196,6 +197,16 @@ func (a *app) runningContainerd(ctx context.Context) (list []coverage.Container,
 	return list, nil
 }
 
+// inhabited tells whether a process is in a control group of a container, or
+// below it.
+func inhabited(id string) bool {
+	files, _ := filepath.Glob("/proc/[0-9]*/cgroup")
+	return slices.ContainsFunc(files, func(name string) bool {
+		data, err := os.ReadFile(name)
+		return err == nil && strings.Contains(string(data), id)
+	})
+}
+
 // runningStored lists the containers of CRI-O: those that have control groups
 // now. Their images it reads where CRI-O keeps them.
 func (a *app) runningStored(context.Context) (list []coverage.Container, err error) {
@@ -212,6 +223,8 @@ func (a *app) runningStored(context.Context) (list []coverage.Container, err err
 			c.Digests = append(c.Digests, i.Digests...)
 		} else if x.ImageID != "" {
 			c.Digests = append(c.Digests, x.ImageID)
+		} else if !inhabited(x.ID) {
+			continue // a control group that somebody forgot
 		} else {
 			c.Problem = err.Error()
 		}

@@ -201,7 +201,7 @@ func TestAdvisoriesInRegistry(t *testing.T) {
 		t.Fatalf("status %d: %s", status, fail)
 	}
 	status, text, fail := run(t, there, "advisory", "pull", "--insecure", "--trust", key, ref)
-	if status != 0 || !strings.Contains(text, "\n1 files of") {
+	if status != 0 || !strings.Contains(text, "\n1 file of") {
 		t.Errorf("more than the new feed came: status %d: %s%s", status, text, fail)
 	}
 	if status, _, fail := run(t, there, "advisory", "pull", "--insecure", "--trust", key, strings.Replace(ref, "latest", "none", 1)); status != 1 || !strings.Contains(fail, "none") {

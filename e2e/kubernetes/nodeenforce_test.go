@@ -187,7 +187,8 @@ func TestNodeEnforcer(t *testing.T) {
 }
 
 // TestNodeProfile holds that the copies of a Deployment, before and after a
-// rolling update, are one workload with one profile, which can be promoted.
+// rolling update, are one workload with one profile, and that what a copy does
+// that none did before is told.
 func TestNodeProfile(t *testing.T) {
 	learned := "learned-" + shared.node.id // another node may run on this host
 	admin, alice, _ := onNode(t, learned)
@@ -235,6 +236,20 @@ func TestNodeProfile(t *testing.T) {
 	if mine != 1 {
 		t.Fatalf("%d profiles of one workload: %v", mine, names)
 	}
+	write(t, filepath.Join(e.dir, "enforce.yaml"), "state: state\nprofiles: profiles\npin: false\nmode: audit\n")
+	e.start()
+	one := pods(admin, learned, "web-")[0].Metadata.Name
+	if out, err := admin.exec("admin", "/api/v1/namespaces/"+learned+"/pods/"+one+"/exec", "/bin/httpd", "-p", "9999", "-h", "/etc"); err != nil {
+		t.Fatal(err, out)
+	}
+	eventually(t, "what is new is told", func() bool {
+		for _, a := range e.alerts(learned) {
+			if a.Kind == "profile" && a.Container.Workload.Pod == one && a.Container.Workload.Name == "web" {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // TestNodeByHand holds that a container that was made at containerd's socket,

@@ -110,11 +110,13 @@ func (n *encoder) event(e *sekisho.Event) error {
 	n.unsigned(`,"gid":`, uint64(e.GID))
 	n.signed(`,"number":`, e.Number)
 	n.text(`,"origin":`, e.Origin)
+	n.text(`,"reason":`, e.Reason)
 	n.signed(`,"target":`, int64(e.Target))
 	n.text(`,"digest":`, string(e.Digest))
 	if e.Net != nil {
 		n.conn(e.Net)
 	}
+	n.flag(`,"made":`, e.Made)
 	n.flag(`,"compat":`, e.Compat)
 	n.b = append(n.b, '}')
 	return nil

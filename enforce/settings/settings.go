@@ -325,6 +325,9 @@ func (s *Settings) check() error {
 	if err := kinds("stop", s.Stop); err != nil {
 		return err
 	}
+	if *s.Budget < 0 || *s.Budget > 1<<30 {
+		return fmt.Errorf("budget: %d: want 0 (any number) to %d events a second", *s.Budget, 1<<30)
+	}
 	if err := s.hooks(); err != nil {
 		return err
 	}

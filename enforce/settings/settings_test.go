@@ -56,6 +56,7 @@ func TestMistakes(t *testing.T) {
 		"responses: [{do: kill, severity: loud}]\n":      "severity",
 		"cap: {instances: -1}\n":                         "cap: instances",
 		"cap: {window: fast}\n":                          "want a span of time",
+		"budget: -1\n":                                   "budget: -1: want 0",
 		"evidence: {size: 1TB}\n":                        "want a size",
 		"deny: {deadline: 1h}\n":                         "deny: deadline",
 		"deny: {on_timeout: maybe}\n":                    "on_timeout",
