@@ -5,6 +5,8 @@ package image
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"strings"
 
@@ -94,4 +96,19 @@ func Overlay(lower, upper string, base []Layer) (list []Layer) {
 		list = append(list, l)
 	}
 	return append(list, Layer{Dir: upper, Overlay: true, Writable: true, Size: -1})
+}
+
+// ChainID names layers laid over one another: the ChainID of the OCI image
+// specification (config.md, "Layer ChainID"). Of no layers it is empty.
+func ChainID(ids []sekisho.Digest) string {
+	out := ""
+	for _, id := range ids {
+		if out == "" {
+			out = string(id)
+			continue
+		}
+		sum := sha256.Sum256([]byte(out + " " + string(id)))
+		out = "sha256:" + hex.EncodeToString(sum[:])
+	}
+	return out
 }

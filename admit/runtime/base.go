@@ -2,14 +2,13 @@ package runtime
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"sekisho"
+	"sekisho/image"
 )
 
 // Base tells which image of Docker's in containerd a snapshot stands on, by the
@@ -114,7 +113,7 @@ func below(root string, lower []string) (*Image, error) {
 			continue
 		}
 		id := sekisho.Digest("sha256:" + filepath.Base(name))
-		if n := slices.Index(have, chain(c.RootFS.DiffIDs)); n >= 0 && (n < at || n == at && tags[found] == "") { // of several with these layers one that has a name
+		if n := slices.Index(have, image.ChainID(c.RootFS.DiffIDs)); n >= 0 && (n < at || n == at && tags[found] == "") { // of several with these layers one that has a name
 			found, at = id, n
 		}
 	}
@@ -141,18 +140,4 @@ func tagged(store string) map[sekisho.Digest]string {
 		}
 	}
 	return tags
-}
-
-// chain is the ChainID of layers (OCI image specification, config.md).
-func chain(ids []sekisho.Digest) string {
-	out := ""
-	for _, id := range ids {
-		if out == "" {
-			out = string(id)
-			continue
-		}
-		sum := sha256.Sum256([]byte(out + " " + string(id)))
-		out = "sha256:" + hex.EncodeToString(sum[:])
-	}
-	return out
 }

@@ -38,11 +38,11 @@ func (c *client) exec(user, path string, command ...string) (string, error) {
 	return out.String(), err
 }
 
-// waits tells why a pod's first container does not run.
-func waits(list []seen) string {
+// why tells why a pod's first container is in a state, waiting or terminated.
+func why(list []seen, state string) string {
 	for _, p := range list {
 		for _, c := range p.Status.ContainerStatuses {
-			if w, ok := c.State["waiting"]; ok {
+			if w, ok := c.State[state]; ok {
 				return w.Reason + ": " + w.Message
 			}
 		}
@@ -165,7 +165,7 @@ func TestNodeStatic(t *testing.T) {
 	static(t, admin, "lawless", registry.host()+"/app:bad")
 	eventually(t, "the good one runs", func() bool { return ready(pods(admin, "shop", "lawful-")) == 1 })
 	eventually(t, "the bad one is denied", func() bool {
-		return strings.Contains(waits(pods(admin, "shop", "lawless-")), "package evil 1.0-r0 is denied")
+		return strings.Contains(why(pods(admin, "shop", "lawless-"), "waiting"), "package evil 1.0-r0 is denied")
 	})
 	n := shared.node
 	if !n.audit(`"gate":"nri"`, `"subject":"pods/shop/lawless-node-1/c"`, `"result":"deny"`, `"static":"true"`, `"control":"denied-packages"`) || !n.audit(`"subject":"pods/shop/lawful-node-1/c"`, `"result":"allow"`) {
@@ -174,7 +174,7 @@ func TestNodeStatic(t *testing.T) {
 	n.gate.stop()
 	static(t, admin, "late", registry.host()+"/app:good")
 	eventually(t, "it does not start without the gate", func() bool {
-		return strings.Contains(waits(pods(admin, "shop", "late-")), `required plugin "sekisho" not present`)
+		return strings.Contains(why(pods(admin, "shop", "late-"), "waiting"), `required plugin "sekisho" not present`)
 	})
 	if ready(pods(admin, "shop", "lawful-")) != 1 {
 		t.Error("what ran was touched")
@@ -209,7 +209,7 @@ func TestNodeRuntime(t *testing.T) {
 	}
 	eventually(t, "the tame one runs", func() bool { return ready(pods(admin, "shop", "tame")) == 1 })
 	eventually(t, "the privileged one is denied", func() bool {
-		return strings.Contains(waits(pods(admin, "shop", "wild"))+ended(pods(admin, "shop", "wild")), "privileged")
+		return strings.Contains(why(pods(admin, "shop", "wild"), "waiting")+why(pods(admin, "shop", "wild"), "terminated"), "privileged")
 	})
 	if !n.audit(`"gate":"runc"`, `"result":"deny"`, `"control":"privileged"`, `"subject":"pods/shop/wild/c"`) || !n.audit(`"gate":"runc"`, `"result":"allow"`, `"subject":"pods/shop/tame/c"`) {
 		t.Error("the audit log does not tell")
@@ -232,18 +232,6 @@ func TestNodeRuntime(t *testing.T) {
 	if out, err := run("bad:1"); err == nil || !strings.Contains(out, "package evil 1.0-r0 is denied") {
 		t.Errorf("a bad image at the socket: %v %s", err, out)
 	}
-}
-
-// ended tells why a pod's first container ended.
-func ended(list []seen) string {
-	for _, p := range list {
-		for _, c := range p.Status.ContainerStatuses {
-			if w, ok := c.State["terminated"]; ok {
-				return w.Reason + ": " + w.Message
-			}
-		}
-	}
-	return ""
 }
 
 // TestNodeCoverage holds that what no gate judged is found among what runs, and

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"sekisho"
+	"sekisho/image"
 )
 
 // maxSnapshots bounds how many snapshots are looked at.
@@ -93,7 +94,7 @@ func topmost(ctx context.Context, conn *grpc.ClientConn, below []string, o Optio
 		if err != nil {
 			continue // of another platform, or not whole
 		}
-		if n := slices.Index(below, chain(img.Config.RootFS.DiffIDs)); n >= 0 && (n < at || n == at && strings.Contains(found.Reference, "@")) { // of several with these layers one that has a name of its own
+		if n := slices.Index(below, image.ChainID(img.Config.RootFS.DiffIDs)); n >= 0 && (n < at || n == at && strings.Contains(found.Reference, "@")) { // of several with these layers one that has a name of its own
 			at, found = n, identity(i.GetName(), img)
 		}
 	}

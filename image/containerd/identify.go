@@ -2,8 +2,6 @@ package containerd
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 
 	containers "github.com/containerd/containerd/api/services/containers/v1"
@@ -84,26 +82,12 @@ func identify(ctx context.Context, conn *grpc.ClientConn, c *containers.Containe
 	if err != nil {
 		return nil, fmt.Errorf("container %s: ask for its snapshot: %w", c.GetID(), err)
 	}
-	if parent, want := s.GetInfo().GetParent(), chain(img.Config.RootFS.DiffIDs); parent != want {
+	if parent, want := s.GetInfo().GetParent(), image.ChainID(img.Config.RootFS.DiffIDs); parent != want {
 		return nil, sekisho.Errorf(sekisho.Corrupt, "container %s stands on snapshot %s, which is not that of image %s (%s): the name moved", c.GetID(), parent, c.GetImage(), want)
 	}
 	i := identity(c.GetImage(), img)
 	i.Labels = c.GetLabels()
 	return i, nil
-}
-
-// chain is the ChainID of layers (OCI image specification, config.md).
-func chain(ids []sekisho.Digest) string {
-	out := ""
-	for _, id := range ids {
-		if out == "" {
-			out = string(id)
-			continue
-		}
-		sum := sha256.Sum256([]byte(out + " " + string(id)))
-		out = "sha256:" + hex.EncodeToString(sum[:])
-	}
-	return out
 }
 
 // Running is a container whose task runs.

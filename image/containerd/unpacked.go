@@ -43,7 +43,7 @@ func unpacked(ctx context.Context, conn *grpc.ClientConn, img *image.Image, o Op
 		if !ok {
 			continue
 		}
-		dirs := layerDirs(inside, conn, snapshotter, chain(img.Config.RootFS.DiffIDs))
+		dirs := layerDirs(inside, conn, snapshotter, image.ChainID(img.Config.RootFS.DiffIDs))
 		if len(dirs) != len(img.Layers) {
 			continue
 		}
