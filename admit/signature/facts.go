@@ -60,14 +60,7 @@ func (r *Result) Fill(i *fact.Image, levels map[string]int) {
 // was attested; whose word counts say patterns of what the attestation calls the
 // scanner. Such facts are of vulnerabilities alone.
 func (r *Result) Scanned(scanners []string) (fact.Image, *Verified, error) {
-	var best fact.Image
-	var from *Verified
-	var why error = sekisho.Errorf(sekisho.NotFound, "%w", errNoScan)
-	for n := range r.Verified {
-		v := &r.Verified[n]
-		if predicate.Kind(v.Predicate) != "vuln" {
-			continue
-		}
+	return r.newest("vuln", func(v *Verified) (fact.Image, error) {
 		f, err := vuln.Read(v.Statement.Predicate)
 		if err == nil && v.Subject != r.Digest {
 			err = sekisho.Errorf(sekisho.Invalid, "a vulnerability attestation of an index does not tell which platform was scanned")
@@ -76,35 +69,36 @@ func (r *Result) Scanned(scanners []string) (fact.Image, *Verified, error) {
 			err = sekisho.Errorf(sekisho.NotFound, "the scanner %s is not among those in trust (scanners)", f.URI)
 		}
 		if err != nil {
-			why = err
-			continue
+			return fact.Image{}, err
 		}
-		if i := f.Image(r.Digest, v.Signer()); from == nil || i.Scanned.After(*best.Scanned) {
-			best, from = i, v
-		}
-	}
-	if from == nil {
-		return best, nil, why
-	}
-	return best, from, nil
+		return f.Image(r.Digest, v.Signer()), nil
+	})
 }
-
-// errNoScan is that nobody who is trusted has attested a scan.
-var errNoScan = errors.New("no scan attestation that is trusted")
 
 // Scan reads the facts of the newest scan that was attested; which attestation
 // it was is returned too. One of the image's manifest and one of an index above
 // it count alike.
 func (r *Result) Scan() (fact.Image, *Verified, error) {
+	return r.newest("scan", func(v *Verified) (fact.Image, error) {
+		return predicate.Facts(v.Statement.Predicate, v.Subject, r.Digest)
+	})
+}
+
+// errNoScan is that nobody who is trusted has attested a scan.
+var errNoScan = errors.New("no scan attestation that is trusted")
+
+// newest reads attestations of a kind and returns the newest facts, else why
+// the last one that cannot be read is none.
+func (r *Result) newest(kind string, read func(*Verified) (fact.Image, error)) (fact.Image, *Verified, error) {
 	var best fact.Image
 	var from *Verified
 	var why error = sekisho.Errorf(sekisho.NotFound, "%w", errNoScan)
 	for n := range r.Verified {
 		v := &r.Verified[n]
-		if predicate.Kind(v.Predicate) != "scan" {
+		if predicate.Kind(v.Predicate) != kind {
 			continue
 		}
-		i, err := predicate.Facts(v.Statement.Predicate, v.Subject, r.Digest)
+		i, err := read(v)
 		if err != nil {
 			why = err
 			continue
